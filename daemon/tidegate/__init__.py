@@ -1,0 +1,3 @@
+"""Tidegate: the watch between staging and production."""
+
+__version__ = "0.1.0"

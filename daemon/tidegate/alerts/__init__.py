@@ -1,0 +1,1 @@
+"""The alert book, routing, grouping and silences."""

@@ -1,0 +1,1 @@
+"""HTTP: native, Prometheus' and Alertmanager's APIs, and the page."""

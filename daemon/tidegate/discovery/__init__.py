@@ -1,0 +1,1 @@
+"""Finds targets: written in the settings, or in files that others write."""

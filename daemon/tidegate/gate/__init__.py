@@ -1,0 +1,1 @@
+"""Verdicts, and the deploys they are about."""

@@ -1,0 +1,67 @@
+"""The HTTP client of everything that calls out, except scraping (aiohttp) and Elasticsearch (its own transport).
+
+The one place that names the library. Answers become `TransientError` or `PermanentError`, so receivers and commands need
+no knowledge of status codes; nothing here follows redirects, since a webhook that moved is a misconfiguration.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from tidegate.model import problems
+
+Client = httpx2.AsyncClient
+Response = httpx2.Response
+ERROR_BODY = 300
+
+
+def client(*, timeout: float, verify: bool = True, transport: httpx2.AsyncBaseTransport | None = None) -> Client:
+    """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read."""
+    context: ssl.SSLContext | bool = ssl.create_default_context() if verify else False
+    return Client(timeout=timeout, verify=context, transport=transport, headers={"user-agent": "tidegate"})
+
+
+async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Response:
+    """POST JSON. Raises `TransientError` (timeout, connection, 408, 429, 5xx) or `PermanentError` (any other non-2xx)."""
+    try:
+        response = await http.post(url, json=json, headers=headers)
+    except httpx2.TimeoutException as error:
+        raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
+    except httpx2.HTTPError as error:
+        raise problems.TransientError(f"cannot reach the server: {_plain(error)}", reason="connection") from None
+    except httpx2.InvalidURL as error:
+        raise problems.PermanentError(f"not a URL: {error}", reason="config") from None
+    return check(response)
+
+
+def check(response: Response) -> Response:
+    """The response if it is 2xx; else the error it means, with the start of its body."""
+    if response.is_success:
+        return response
+    text = f"HTTP {response.status_code}: {response.text[:ERROR_BODY].strip() or response.reason_phrase}"
+    if response.status_code in (408, 425, 429) or response.status_code >= 500:
+        reason = "rate_limited" if response.status_code == 429 else "server"
+        raise problems.TransientError(text, after=retry_after(response.headers.get("retry-after")), reason=reason)
+    raise problems.PermanentError(text, reason="auth" if response.status_code in (401, 403) else "rejected")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a `Retry-After` header (RFC 9110, 10.2.3): a number or a date; None when absent or unreadable."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def _plain(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Log lines: tail, parse, ship, store, search, count."""

@@ -1,0 +1,82 @@
+"""The gate's nouns: verdicts with their reasons, and deploys.
+
+The JSON form of a verdict is documented in `docs/gate.md`; every key is always present.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+VerdictName = Literal["allow", "deny", "wait", "unknown"]
+ReasonKind = Literal["alert", "no_data", "soak", "freeze", "approval", "policy", "dependency"]
+Direction = Literal["forward", "rollback", "config"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that speaks for the verdict. Those with `blocking` keep the gate shut."""
+
+    rule: str
+    """What it comes from: an alert's name, a policy's name, a target."""
+    kind: ReasonKind
+    state: str
+    since: float
+    """Unix seconds; 0 when unknown."""
+    message: str
+    severity: str = ""
+    value: float | None = None
+    threshold: str = ""
+    """As written in the rule, e.g. `> 0.05`."""
+    scope: str = ""
+    """The labels it is about."""
+    evidence_url: str = ""
+    blocking: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the gate could see of the service."""
+
+    targets_expected: int
+    targets_reporting: int
+    last_sample_age: float | None
+    """Seconds; None when there never was a sample."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one question, with everything it rests on."""
+
+    verdict: VerdictName
+    environment: str
+    service: str
+    version: str
+    message: str
+    """At most 200 characters, one line."""
+    reasons: tuple[Reason, ...]
+    coverage: Coverage
+    evaluated_at: float
+    expires_at: float
+    decision_id: str
+    policy: str
+    policy_revision: str
+    retry_after: int
+    """Seconds."""
+    final: bool = False
+    """Asking again cannot change it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Deploy:
+    """A version of a service came to an environment."""
+
+    id: str
+    environment: str
+    service: str
+    version: str
+    at: float
+    digest: str = ""
+    direction: Direction = "forward"
+    by: str = ""
+    url: str = ""

@@ -1,0 +1,256 @@
+"""Where stages meet. Each Protocol is implemented by one stage and used by others; `app.py` connects them.
+
+Only nouns of `tidegate.model` cross these borders. Methods that are `async` may do I/O; the others answer from memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from tidegate.model import alerts, gate, labels, logs, rules, series, targets
+
+
+class Clock(Protocol):
+    """Time, real or virtual."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work for this long."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tick:
+    """One due time of a schedule."""
+
+    at: float
+    """The slot's exact time in unix seconds, not when we woke up."""
+    missed: int = 0
+    """Slots skipped since the last tick, because the work took longer than the interval."""
+
+
+class Ticks(Protocol):
+    """One schedule's due times. The owner closes it."""
+
+    async def next(self) -> Tick:
+        """Wait for the next slot. Slots that passed meanwhile are counted in `missed`, never made up for."""
+
+    def close(self) -> None:
+        """Stop the schedule."""
+
+
+class Schedule(Protocol):
+    """Decides *when*; whoever asked decides *what*."""
+
+    def every(self, key: str, interval: float) -> Ticks:
+        """Slots `interval` seconds apart, shifted by a hash of `key`: stable over restarts, spread over targets."""
+
+
+# --- samples -----------------------------------------------------------------------------------------------------
+
+
+class SampleTable(Protocol):
+    """The samples of one source (a target, a rule group), which share one timestamp per row."""
+
+    def series(self, name: labels.Labels) -> int:
+        """The column of a series (with `__name__`), made when new. Raises `PermanentError(reason="series_limit")`."""
+
+    def append(self, at_ms: int, columns: series.Columns, values: series.Values) -> None:
+        """Store one row. A series that the last row had and this one has not gets a stale marker.
+
+        Values may hold the stale marker. A row that is not newer than the last is dropped and counted.
+        """
+
+    def end(self, at_ms: int) -> None:
+        """Mark every live series stale: the source failed or went away."""
+
+
+class SampleStore(Protocol):
+    """Where samples go."""
+
+    def table(self, key: str, interval: float) -> SampleTable:
+        """The table of a source, made when new; `interval` (seconds between rows) sizes its ring."""
+
+    def drop(self, key: str) -> None:
+        """The source is gone for good: its samples stay readable until they age out, then its space is freed."""
+
+
+class Query(Protocol):
+    """A parsed PromQL expression."""
+
+    @property
+    def expr(self) -> str:
+        """The text as written."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Metric names that its selectors fix with `=`."""
+
+    @property
+    def lookback(self) -> float:
+        """Seconds of history that an instant evaluation reads."""
+
+    @property
+    def lower_is_worse(self) -> bool:
+        """Whether the outermost comparison is `<` or `<=`: its worst value is the lowest one."""
+
+    @property
+    def threshold(self) -> str:
+        """The outermost comparison with a number, e.g. `> 0.05`; empty when there is none."""
+
+    def instant(self, at: float) -> series.Result:
+        """Evaluate at one time (unix seconds). Raises `QueryError`."""
+
+    def range(self, start: float, end: float, step: float) -> series.Matrix:
+        """Evaluate at each step. Raises `QueryError`."""
+
+
+class QueryEngine(Protocol):
+    """PromQL over the sample store."""
+
+    def prepare(self, expr: str) -> Query:
+        """Parse. Raises `QueryError` with the position and, for what we cannot do, the name of the form."""
+
+
+# --- logs --------------------------------------------------------------------------------------------------------
+
+
+class LogReader(Protocol):
+    """Where log lines are searched."""
+
+    async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:
+        """Lines that match a KQL query in [start, end] (unix seconds), newest first.
+
+        Raises `QueryError` on a bad query, `TransientError` when the store does not answer.
+        """
+
+
+LogObserver: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Sees the ECS documents of each batch in the stream, once each; must not keep or change them."""
+
+
+# --- alerts ------------------------------------------------------------------------------------------------------
+
+
+class AlertBook(Protocol):
+    """Holds every alert that is not long over, durably."""
+
+    async def put(self, changed: Sequence[alerts.Alert]) -> None:
+        """Take the state of these alerts, and return when it is on disk."""
+
+    def all(self) -> Sequence[alerts.Alert]:
+        """Pending, firing and recently resolved ones."""
+
+    def silenced_by(self, alert: alerts.Alert) -> Sequence[str]:
+        """Ids of the active silences that match it."""
+
+
+class Silences(Protocol):
+    """The silences, as the API needs them."""
+
+    def all(self) -> Sequence[alerts.Silence]:
+        """Pending, active and recently expired ones."""
+
+    async def put(self, silence: alerts.Silence) -> str:
+        """Make (empty id) or change one; the id. Raises `PermanentError` when it may not be."""
+
+    async def expire(self, silence_id: str) -> None:
+        """End it now. Raises `KeyError` when there is none."""
+
+
+class SentLog(Protocol):
+    """What was sent lately."""
+
+    def recent(self, limit: int) -> Sequence[alerts.Sent]:
+        """Deliveries, newest first."""
+
+
+# --- rules, targets: what the gate and the page look at ----------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RuleStatus:
+    """The last evaluation of one rule."""
+
+    rule: rules.Rule
+    health: str = "unknown"
+    """`ok`, `err` or `unknown` (never evaluated)."""
+    error: str = ""
+    last_evaluation: float = 0.0
+    duration: float = 0.0
+    series: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """The last evaluation of one group."""
+
+    group: rules.Group
+    rules: tuple[RuleStatus, ...]
+    last_evaluation: float = 0.0
+    duration: float = 0.0
+    missed: int = 0
+
+
+class RuleReader(Protocol):
+    """How the rules are doing."""
+
+    def groups(self) -> Sequence[GroupStatus]:
+        """Every loaded group."""
+
+
+class TargetReader(Protocol):
+    """How the targets are doing."""
+
+    def targets(self) -> Sequence[targets.TargetStatus]:
+        """Every target."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One log file or output, and how far behind it is."""
+
+    name: str
+    kind: str
+    """`file` or `output`."""
+    lag_bytes: int = 0
+    lag_seconds: float = 0.0
+    lines: int = 0
+    error: str = ""
+
+
+class StreamReader(Protocol):
+    """How the logs are doing."""
+
+    def streams(self) -> Sequence[StreamStatus]:
+        """Every input and output."""
+
+
+# --- gate --------------------------------------------------------------------------------------------------------
+
+
+class Gate(Protocol):
+    """Answers from memory."""
+
+    def ask(self, environment: str, service: str, version: str = "") -> gate.Verdict:
+        """May this version come to this environment? Raises `KeyError` for an environment that is not configured."""
+
+    def known(self) -> Sequence[tuple[str, str]]:
+        """(environment, service) pairs worth showing: from targets, alerts and deploys."""
+
+
+class Ledger(Protocol):
+    """The deploys."""
+
+    async def record(self, deploy: gate.Deploy) -> None:
+        """Keep it, durably. The same id again changes nothing."""
+
+    def deploys(self, environment: str = "", service: str = "", limit: int = 100) -> Sequence[gate.Deploy]:
+        """Newest first; empty means all."""
+
+
+Reload: TypeAlias = Callable[[], Awaitable[None]]
+"""Load the configuration again. Raises `ConfigError`, with the old one still in force."""

@@ -1,0 +1,93 @@
+"""Rules as they are evaluated: what a rule file means once it is loaded.
+
+Format: Prometheus' rule files (`prometheus/model/rulefmt`), plus our `log_metrics:` at the top of a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeAlias
+
+from tidegate.model import labels as labels_
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was written."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """`record:`: the result of `expr` becomes a series of this name."""
+
+    record: str
+    expr: str
+    labels: labels_.Labels = ()
+    place: Place = Place()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AlertingRule:
+    """`alert:`: each series of the result of `expr` is an alert."""
+
+    alert: str
+    expr: str
+    labels: labels_.Labels = ()
+    """Label values are templates."""
+    annotations: labels_.Labels = ()
+    """Annotation values are templates."""
+    hold: float = 0.0
+    """`for`, in seconds."""
+    keep_firing_for: float = 0.0
+    """Seconds."""
+    place: Place = Place()
+
+
+Rule: TypeAlias = RecordingRule | AlertingRule
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated one after the other, at one timestamp."""
+
+    name: str
+    file: str
+    rules: tuple[Rule, ...]
+    interval: float
+    """Seconds."""
+    limit: int = 0
+    query_offset: float = 0.0
+    labels: labels_.Labels = ()
+
+    @property
+    def key(self) -> str:
+        """Names the group in state, schedules and metrics, as Prometheus does: `file;name`."""
+        return f"{self.file};{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LogMetric:
+    """A counter over log lines that match a KQL query; usable from PromQL under `name`."""
+
+    name: str
+    query: str
+    by: tuple[tuple[str, str], ...] = ()
+    """(label, field) pairs: one series for each combination of the fields' values."""
+    labels: labels_.Labels = ()
+    help: str = ""
+    series_limit: int = 1000
+    """Combinations of `by` values; lines of further ones are counted in one series with `overflow="true"`."""
+    place: Place = Place()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Everything that the rule files of one configuration hold."""
+
+    groups: tuple[Group, ...] = ()
+    log_metrics: tuple[LogMetric, ...] = ()
+    files: tuple[str, ...] = ()

@@ -1,0 +1,372 @@
+"""The settings: one YAML file, each field also as environment `TIDEGATE_SECTION__FIELD`, each secret also from a file.
+
+The docstring under a field is its documentation; `docs/settings.md` lists them and a test holds the two together.
+A secret `x` is given as `x`, or as `x_file` (a path; the environment form is `TIDEGATE_..._X_FILE`).
+Reading files and the environment is `tidegate.kit.config`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+
+
+def seconds(value: object) -> object:
+    """A Prometheus duration (`1h30m`) or a number of seconds, as seconds. Other values are left for pydantic to refuse."""
+    if not isinstance(value, str) or not value or value == "0":
+        return 0.0 if value == "0" else value
+    parts = _DURATION.findall(value)
+    if "".join(number + unit for number, unit in parts) != value:
+        raise ValueError(f"{value!r} is not a duration such as 30s, 5m or 1h30m")
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, pydantic.BeforeValidator(seconds), pydantic.Field(ge=0)]
+"""Seconds; written as a number or in Prometheus' form."""
+
+LabelMap = Annotated[dict[str, str], pydantic.Field(default_factory=dict)]
+
+
+class Section(pydantic.BaseModel):
+    """Refuses unknown fields."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Web(Section):
+    """The one listen address: pages, APIs, the gate and our own metrics."""
+
+    listen: str = "127.0.0.1:9320"
+    """Address and port; `0.0.0.0:9320` to answer other machines."""
+    external_url: str = ""
+    """How people reach us; the base of links in messages. Empty: `http://` and the listen address."""
+    tokens: dict[str, Token] = {}
+    """Who may write, by name: each with a `token` and its `scopes`."""
+    open_writes: bool = False
+    """Allow writes without a token from this machine (loopback). `tidegate run` turns it on."""
+
+
+class Token(Section):
+    """One caller that may write."""
+
+    token: pydantic.SecretStr
+    """The bearer token."""
+    scopes: tuple[Literal["silence", "deploy", "alert", "admin"], ...] = ("deploy",)
+    """What it may do: `silence` (make and end silences), `deploy` (record deploys), `alert` (push alerts), `admin` (reload)."""
+
+
+class StaticConfig(Section):
+    """Prometheus' `static_configs` entry."""
+
+    targets: tuple[str, ...]
+    """`host:port` of each target."""
+    labels: LabelMap
+    """Labels put on all their series."""
+
+
+class FileConfig(Section):
+    """Prometheus' `file_sd_configs` entry."""
+
+    files: tuple[str, ...]
+    """Patterns of JSON or YAML files with lists of `targets` and `labels`."""
+    refresh_interval: Duration = 30.0
+    """How often the files are read again."""
+
+
+class Job(Section):
+    """What to scrape: the fields of Prometheus' `scrape_configs` entry that we know so far."""
+
+    job_name: str
+    """The `job` label."""
+    static_configs: tuple[StaticConfig, ...] = ()
+    """Targets written here."""
+    file_sd_configs: tuple[FileConfig, ...] = ()
+    """Targets in files that others write."""
+    metrics_path: str = "/metrics"
+    """Path of the exposition."""
+    scheme: Literal["http", "https"] = "http"
+    """Protocol."""
+    params: dict[str, tuple[str, ...]] = {}
+    """URL parameters."""
+    scrape_interval: Duration | None = None
+    """Seconds between scrapes; default `scrape.interval`."""
+    scrape_timeout: Duration | None = None
+    """Seconds until a scrape fails; default `scrape.timeout`, never more than the interval."""
+    honor_labels: bool = False
+    """Keep the exposition's label when it clashes with the target's (else it becomes `exported_<label>`)."""
+    honor_timestamps: bool = True
+    """Use the timestamps of the exposition, where it has some."""
+    sample_limit: int = 0
+    """More samples than this fail the scrape; 0 is no limit."""
+    body_size_limit: int = 64 * 1024 * 1024
+    """A larger exposition (bytes, decompressed) fails the scrape."""
+    bearer_token: pydantic.SecretStr | None = None
+    """Sent as `Authorization: Bearer`."""
+    insecure_skip_verify: bool = False
+    """Accept any TLS certificate."""
+
+
+class Scrape(Section):
+    """Metrics in."""
+
+    interval: Duration = 15.0
+    """Seconds between scrapes of a target."""
+    timeout: Duration = 10.0
+    """Seconds until a scrape counts as failed."""
+    keep: Literal["rules", "all"] = "all"
+    """`rules` drops series that no rule, gate condition or chart reads."""
+    retention: Duration = 3600.0
+    """How far back ad-hoc queries can look; rules that look further back extend it for their series."""
+    series_limit: int = 2_000_000
+    """Series in memory; further ones are refused and counted, instead of the process being killed."""
+    jobs: tuple[Job, ...] = ()
+    """What to scrape."""
+
+
+class Rules(Section):
+    """Rule files."""
+
+    files: tuple[str, ...] = ()
+    """Patterns of rule files, relative to this file."""
+    evaluation_interval: Duration = 15.0
+    """For groups that give no `interval`."""
+    resolved_retention: Duration = 900.0
+    """How long a resolved alert stays listed."""
+    external_labels: LabelMap
+    """Put on every alert."""
+
+
+class Multiline(Section):
+    """Joining of lines into one event."""
+
+    enabled: bool = True
+    """Join stack traces (Java, Python, Go, Node, .NET) to the line above them."""
+    max_lines: int = 500
+    """A longer trace is cut, and the cut is marked."""
+    flush_after: Duration = 2.0
+    """An event is taken for whole when its file was quiet this long."""
+
+
+class LogInput(Section):
+    """Files to tail."""
+
+    paths: tuple[str, ...]
+    """Patterns, e.g. `/var/log/containers/*.log`; `**` goes into folders."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of files that are not ours to read."""
+    format: Literal["auto", "cri", "docker", "json", "logfmt", "plain"] = "auto"
+    """How a line is written. `auto` decides line by line; `cri` and `docker` look at the format inside too."""
+    dataset: str = "generic"
+    """`data_stream.dataset`: lower case, no `-`."""
+    namespace: str = "default"
+    """`data_stream.namespace`: lower case, no `-`."""
+    service: str = ""
+    """`service.name`, for lines that do not say their own."""
+    environment: str = ""
+    """`service.environment`, for lines that do not say their own."""
+    version: str = ""
+    """`service.version`, for lines that do not say their own."""
+    labels: LabelMap
+    """`labels.*` on every line."""
+    multiline: Multiline = Multiline()
+    """Joining of stack traces."""
+    start_at: Literal["beginning", "end"] = "beginning"
+    """Where to begin in files seen for the first time."""
+
+
+class Elasticsearch(Section):
+    """Elasticsearch 8, 9 or OpenSearch."""
+
+    urls: tuple[str, ...] = ()
+    """Nodes, e.g. `https://es:9200`. Empty: logs go to the embedded store."""
+    username: str = ""
+    """For basic authentication."""
+    password: pydantic.SecretStr | None = None
+    """For basic authentication."""
+    api_key: pydantic.SecretStr | None = None
+    """The encoded key, as Elasticsearch prints it."""
+    ca_file: str = ""
+    """Certificates to trust, beside the system's."""
+    verify_tls: bool = True
+    """Check the servers' certificates."""
+    timeout: Duration = 30.0
+    """Seconds for one request."""
+    compress: bool = True
+    """gzip the bodies."""
+    retention: Duration = 30 * 86400.0
+    """How long the data streams keep lines; `tidegate setup elasticsearch` installs it."""
+    bulk_bytes: int = 5 * 1024 * 1024
+    """Size of one bulk body before compression."""
+    bulk_delay: Duration = 1.0
+    """Longest time a line waits for company."""
+    concurrency: int = 2
+    """Bulk requests under way at once."""
+
+
+class Logs(Section):
+    """Log lines in, and where they go."""
+
+    inputs: tuple[LogInput, ...] = ()
+    """What to tail."""
+    elasticsearch: Elasticsearch = Elasticsearch()
+    """Where lines go; without `urls` they stay in the embedded store."""
+    poll_interval: Duration = 0.5
+    """How often files are looked at."""
+    max_line_bytes: int = 1024 * 1024
+    """A longer line is cut, marked and counted."""
+    max_open_files: int = 512
+    """Open at once; further ones are read in turn."""
+    embedded_retention: Duration = 86400.0
+    """How long the embedded store keeps lines."""
+    embedded_max_bytes: int = 1024 * 1024 * 1024
+    """Size at which the embedded store drops its oldest lines, counted."""
+    dead_letter_max_bytes: int = 64 * 1024 * 1024
+    """Size at which the dead-letter file is rotated (one old one is kept)."""
+
+
+class Receiver(pydantic.BaseModel):
+    """One receiver in Alertmanager's form; its `*_configs` are checked by the stage that sends."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    """Routes name it."""
+
+
+class Route(Section):
+    """Alertmanager's routing tree. Children inherit what they do not say."""
+
+    receiver: str | None = None
+    """Who is told; required at the root."""
+    group_by: tuple[str, ...] | None = None
+    """Labels that make a group; `...` is all of them."""
+    matchers: tuple[str, ...] = ()
+    """Conditions such as `severity="critical"` or `service=~"shop|cart"`."""
+    continue_: bool = pydantic.Field(default=False, alias="continue")
+    """Go on to the next sibling after a match."""
+    group_wait: Duration | None = None
+    """How long a new group waits for company (default 30s)."""
+    group_interval: Duration | None = None
+    """How long until a group that changed is told of again (default 5m)."""
+    repeat_interval: Duration | None = None
+    """How long until a group that did not change is told of again (default 4h)."""
+    routes: tuple[Route, ...] = ()
+    """More precise routes, tried in order."""
+
+
+class AlertGlobal(Section):
+    """Defaults of the receivers."""
+
+    resolve_timeout: Duration = 300.0
+    """For pushed alerts that give no `endsAt`."""
+    slack_api_url: pydantic.SecretStr | None = None
+    """The incoming webhook, for `slack_configs` without their own."""
+    smtp_smarthost: str = ""
+    """`host:port` of the mail server."""
+    smtp_from: str = ""
+    """Sender address."""
+    smtp_hello: str = "localhost"
+    """The name we greet the mail server with."""
+    smtp_auth_username: str = ""
+    """For AUTH."""
+    smtp_auth_password: pydantic.SecretStr | None = None
+    """For AUTH."""
+    smtp_require_tls: bool = True
+    """Refuse to send without STARTTLS."""
+
+
+class Alerts(Section):
+    """Who is told of what."""
+
+    global_: AlertGlobal = pydantic.Field(default=AlertGlobal(), alias="global")
+    """Defaults of the receivers."""
+    route: Route = Route(receiver="console")
+    """The routing tree."""
+    receivers: tuple[Receiver, ...] = (Receiver.model_validate({"name": "console", "console_configs": [{}]}),)
+    """Who can be told."""
+    log_lines: int = pydantic.Field(default=5, ge=0, le=20)
+    """Log lines behind an alert that go into a message."""
+    silence_retention: Duration = 5 * 86400.0
+    """How long ended silences are kept."""
+
+
+class GateWhen(Section):
+    """Which alerts shut a gate."""
+
+    matchers: tuple[str, ...] = ('severity!~"info|none"',)
+    """Conditions on an alert's labels; all must hold."""
+    include_pending: bool = False
+    """Alerts that do not fire yet shut it too (verdict `wait`)."""
+
+
+class Environment(Section):
+    """One environment that versions are promoted to."""
+
+    alerts: GateWhen = GateWhen()
+    """Which alerts shut the gate."""
+    labels: LabelMap
+    """What marks its targets and alerts; default `environment: <name>`."""
+    require_targets: bool = True
+    """Without a reporting target of the service the verdict is `unknown`."""
+    max_age: Duration = 60.0
+    """Samples and evaluations older than this are no data."""
+    soak: Duration = 0.0
+    """After a deploy or a resolved alert, how long all must be quiet (verdict `wait`)."""
+
+
+class Gate(Section):
+    """The deployment gate."""
+
+    environments: dict[str, Environment] = {"default": Environment()}
+    """By name. Targets and alerts without an `environment` label belong to `default_environment`."""
+    default_environment: str = "default"
+    """Where series without an `environment` label belong."""
+    service_labels: tuple[str, ...] = ("service", "job")
+    """Labels that name the service, the first one present."""
+    retry_after: Duration = 30.0
+    """What `wait` and `deny` answers advise."""
+
+
+class State(Section):
+    """Alert state, silences, outbox, deploys."""
+
+    url: pydantic.SecretStr | None = None
+    """SQLAlchemy URL; default a SQLite file in `data_dir`."""
+
+
+class Settings(Section):
+    """Everything."""
+
+    data_dir: str = "data"
+    """Where everything is kept that must outlive the process."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Of our own log."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Of our own log; `auto` is text on a terminal."""
+    web: Web = Web()
+    """Listen address and tokens."""
+    scrape: Scrape = Scrape()
+    """Metrics in."""
+    rules: Rules = Rules()
+    """Rule files."""
+    logs: Logs = Logs()
+    """Log lines in, and where they go."""
+    alerts: Alerts = Alerts()
+    """Who is told of what."""
+    gate: Gate = Gate()
+    """The deployment gate."""
+    state: State = State()
+    """Where alert state is kept."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _nothing_is_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+Web.model_rebuild()

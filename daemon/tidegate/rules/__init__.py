@@ -1,0 +1,1 @@
+"""Rule files, their evaluation, and the life of alerts."""

@@ -1,0 +1,1 @@
+"""Fetches expositions and turns them into samples."""

@@ -1,0 +1,26 @@
+"""What every test may use: paths of the shared conformance data, and the rule that CI skips nothing in silence."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+
+
+def unavailable(reason: str) -> None:
+    """Skip the test with a reason; in CI (`CI=true`) fail, because there it must be able to run."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"not available, and CI=true: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def conformance() -> pathlib.Path:
+    """Other projects' test data, read in place."""
+    folder = SHARED / "conformance"
+    if not folder.is_dir():
+        unavailable(f"no conformance data at {folder}")
+    return folder

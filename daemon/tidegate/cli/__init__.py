@@ -1,1 +1,5 @@
 """The command line: one file per command group."""
+
+
+def main() -> None:
+    """The console script."""

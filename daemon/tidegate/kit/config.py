@@ -69,7 +69,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-class _EnvShape(pydantic_settings.BaseSettings, settings.Settings):
+class _EnvShape(pydantic_settings.BaseSettings, settings.Settings):  # type: ignore[misc]  # two model_configs
     """The same fields, as pydantic-settings wants to see them."""
 
 

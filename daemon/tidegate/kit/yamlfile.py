@@ -23,7 +23,7 @@ class _Loader(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen and key_node.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
@@ -78,7 +78,7 @@ class Document:
             key_node, node = found
         shown = key_node if key and key_node is not None else node
         if shown is None:
-            return yaml.Mark(self.file, 0, 0, 0, None, None), 1
+            return yaml.Mark(self.file, 0, 0, 0, None, 0), 1
         end = shown.end_mark.column if shown.end_mark.line == shown.start_mark.line else 0
         return shown.start_mark, max(end - shown.start_mark.column, 1)
 

@@ -55,8 +55,8 @@ class Schedule(Protocol):
 class SampleTable(Protocol):
     """The samples of one source (a target, a rule group), which share one timestamp per row."""
 
-    def series(self, name: labels.Labels) -> int:
-        """The column of a series (with `__name__`), made when new. Raises `PermanentError(reason="series_limit")`."""
+    def column(self, labels_: labels.Labels) -> int:
+        """A series' column (labels with `__name__`), made when new. Raises `PermanentError(reason="series_limit")`."""
 
     def append(self, at_ms: int, columns: series.Columns, values: series.Values) -> None:
         """Store one row. A series that the last row had and this one has not gets a stale marker.

@@ -29,8 +29,6 @@ def seconds(value: object) -> object:
 Duration = Annotated[float, pydantic.BeforeValidator(seconds), pydantic.Field(ge=0)]
 """Seconds; written as a number or in Prometheus' form."""
 
-LabelMap = Annotated[dict[str, str], pydantic.Field(default_factory=dict)]
-
 
 class Section(pydantic.BaseModel):
     """Refuses unknown fields."""
@@ -65,7 +63,7 @@ class StaticConfig(Section):
 
     targets: tuple[str, ...]
     """`host:port` of each target."""
-    labels: LabelMap
+    labels: dict[str, str] = {}
     """Labels put on all their series."""
 
 
@@ -137,7 +135,7 @@ class Rules(Section):
     """For groups that give no `interval`."""
     resolved_retention: Duration = 900.0
     """How long a resolved alert stays listed."""
-    external_labels: LabelMap
+    external_labels: dict[str, str] = {}
     """Put on every alert."""
 
 
@@ -171,7 +169,7 @@ class LogInput(Section):
     """`service.environment`, for lines that do not say their own."""
     version: str = ""
     """`service.version`, for lines that do not say their own."""
-    labels: LabelMap
+    labels: dict[str, str] = {}
     """`labels.*` on every line."""
     multiline: Multiline = Multiline()
     """Joining of stack traces."""
@@ -309,7 +307,7 @@ class Environment(Section):
 
     alerts: GateWhen = GateWhen()
     """Which alerts shut the gate."""
-    labels: LabelMap
+    labels: dict[str, str] = {}
     """What marks its targets and alerts; default `environment: <name>`."""
     require_targets: bool = True
     """Without a reporting target of the service the verdict is `unknown`."""

@@ -18,6 +18,7 @@ from tidegate.model import problems
 
 Client = httpx2.AsyncClient
 Response = httpx2.Response
+ERRORS = (httpx2.HTTPError, httpx2.InvalidURL)
 ERROR_BODY = 300
 
 

@@ -76,6 +76,19 @@ class FileConfig(Section):
     """How often the files are read again."""
 
 
+class DnsConfig(Section):
+    """Prometheus' `dns_sd_configs` entry, for addresses."""
+
+    names: tuple[str, ...]
+    """Names to look up; each address found is a target."""
+    type: Literal["A", "AAAA"] = "A"
+    """Kind of address."""
+    port: int = pydantic.Field(gt=0, lt=65536)
+    """Port of the targets."""
+    refresh_interval: Duration = 30.0
+    """How often the names are looked up again."""
+
+
 class Job(Section):
     """What to scrape: the fields of Prometheus' `scrape_configs` entry that we know so far."""
 
@@ -85,6 +98,8 @@ class Job(Section):
     """Targets written here."""
     file_sd_configs: tuple[FileConfig, ...] = ()
     """Targets in files that others write."""
+    dns_sd_configs: tuple[DnsConfig, ...] = ()
+    """Targets behind DNS names, e.g. the pods of a headless service."""
     metrics_path: str = "/metrics"
     """Path of the exposition."""
     scheme: Literal["http", "https"] = "http"

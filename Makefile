@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench lock clean
+.PHONY: help run demo test check docs format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +25,16 @@ run: $(READY)  ## start Tidegate with the sample shop on this machine
 demo: $(READY)  ## play the story unattended: healthy, broken, alert, gate closed, repaired, gate open
 	@$(BIN)/python -m examples.shop.demo
 
-check: $(READY)  ## lint, types, import contracts
+docs: $(READY)  ## renew the pages that are made from the code
+	$(BIN)/python -m tools.settings_docs
+
+check: $(READY)  ## lint, types, import contracts, chart and docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=daemon $(BIN)/lint-imports
+	$(BIN)/python -m tools.settings_docs --check
+	$(BIN)/python -m pytest -q tests/chart tests/deploy tests/test_docs.py
 
 test: check  ## everything: the checks above, then the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS)

@@ -19,8 +19,8 @@ HEAD = """\
 One YAML file, given with `--config` (default `tidegate.yaml`, then `/etc/tidegate/tidegate.yaml`). Each field can also be given
 in the environment as `TIDEGATE_SECTION__FIELD`, which wins over the file: `TIDEGATE_SCRAPE__INTERVAL=30s`,
 `TIDEGATE_DATA_DIR=/var/lib/tidegate`; lists and maps are written as JSON there. Fields marked *secret* can come from a file:
-`slack_api_url_file: /run/secrets/slack` in YAML, or `TIDEGATE_ALERTS__GLOBAL__SLACK_API_URL_FILE=/run/secrets/slack`. A secret's
-file that is missing or empty is an error. Relative paths are relative to the settings file.
+`slack_api_url_file: /run/secrets/slack` in YAML, or `TIDEGATE_ALERTS__GLOBAL__SLACK_API_URL_FILE=/run/secrets/slack`. A
+secret's file that is missing or empty is an error. Relative paths are relative to the settings file.
 
 A duration is a number of seconds, or Prometheus' form: `30s`, `5m`, `1h30m`, `2d`. Unknown fields are refused, with the place
 and what was probably meant. `tidegate check` shows every problem.

@@ -10,7 +10,6 @@ import pytest
 from tidegate.kit import config
 from tidegate.model import problems
 
-
 Writer = Callable[[str], pathlib.Path]
 
 

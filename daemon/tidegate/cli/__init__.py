@@ -6,6 +6,7 @@ cannot be reached, 8 still waiting. Nothing here decides anything: commands call
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import Final

@@ -13,6 +13,7 @@ import click
 import orjson
 
 from tidegate.cli import client, options
+from tidegate.model import settings
 
 CODES = {"allow": 0, "deny": 1, "unknown": 3, "wait": 8}
 MARKS = {"allow": "✔", "deny": "✘", "unknown": "?", "wait": "…"}
@@ -196,7 +197,6 @@ def _github(verdict: dict[str, Any], head: str) -> None:
 
 def seconds(text: str, option: str) -> float:
     """A duration option's seconds."""
-    from tidegate.model import settings
 
     try:
         value = settings.seconds(text)

@@ -12,9 +12,19 @@ from typing import Any, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry as Registry
-from prometheus_client import Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Gauge, Histogram, PlatformCollector, ProcessCollector, generate_latest
 
-__all__ = ["Counter", "Gauge", "Histogram", "Logger", "Registry", "configure", "exposition", "logger"]
+__all__ = [
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Logger",
+    "Registry",
+    "configure",
+    "exposition",
+    "logger",
+    "process_metrics",
+]
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -23,6 +33,12 @@ def logger(component: str) -> Logger:
     """A log for one component; its lines carry the component's name."""
     log: Logger = structlog.get_logger(component).bind(component=component)
     return log
+
+
+def process_metrics(registry: Registry) -> None:
+    """Add CPU, memory, open files and the Python version of this process, under their usual names."""
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
 
 
 def exposition(registry: Registry) -> bytes:

@@ -27,7 +27,7 @@ class Inbox:
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         """Take a mail."""
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        self.mails.append(message)  # type: ignore[arg-type]  # the default policy makes EmailMessage
+        self.mails.append(message)
         return "250 OK"
 
 
@@ -53,7 +53,8 @@ def open_inbox() -> Iterator[Inbox]:
     mail = controller.Controller(inbox, hostname="127.0.0.1", port=0)
     mail.start()
     inbox.slack_url = f"http://127.0.0.1:{web.server_port}/services/T000/B000/demo"
-    inbox.mail_address = f"127.0.0.1:{mail.server.sockets[0].getsockname()[1]}"
+    listening: Any = mail.server
+    inbox.mail_address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     try:
         yield inbox
     finally:

@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--logs", type=pathlib.Path, default=pathlib.Path("data/shop-logs"))
     parser.add_argument("--version", default="1.0.0")
     options = parser.parse_args()
-    prometheus_client.disable_created_metrics()
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     shop = Shop(Logs(options.logs, options.version), options.version)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler(shop))
     server.daemon_threads = True

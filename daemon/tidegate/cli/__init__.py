@@ -55,8 +55,6 @@ class Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             raise click.UsageError(f"{error.message}" + (f" Did you mean `{near[0]}`?" if near else ""), ctx) from None
 

@@ -27,6 +27,7 @@ demo: $(READY)  ## play the story unattended: healthy, broken, alert, gate close
 
 docs: $(READY)  ## renew the pages that are made from the code
 	$(BIN)/python -m tools.settings_docs
+	$(BIN)/python -m tools.commands_docs
 
 check: $(READY)  ## lint, types, import contracts, chart and docs
 	$(BIN)/ruff check .
@@ -34,6 +35,7 @@ check: $(READY)  ## lint, types, import contracts, chart and docs
 	$(BIN)/mypy
 	PYTHONPATH=daemon $(BIN)/lint-imports
 	$(BIN)/python -m tools.settings_docs --check
+	$(BIN)/python -m tools.commands_docs --check
 	$(BIN)/python -m pytest -q tests/chart tests/deploy tests/test_docs.py
 
 test: check  ## everything: the checks above, then the whole test suite

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from tidegate import cli
-from tools import settings_docs
+from tools import commands_docs, settings_docs
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "daemon/tidegate"
@@ -21,6 +21,10 @@ SOURCES = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
 
 def test_settings_page_is_what_the_code_says() -> None:
     assert settings_docs.TARGET.read_text() == settings_docs.render()
+
+
+def test_commands_page_is_what_the_code_says() -> None:
+    assert commands_docs.TARGET.read_text() == commands_docs.render()
 
 
 def commands(command: click.Command, path: str) -> list[tuple[str, click.Command]]:

@@ -27,7 +27,8 @@ Every command has `--help` with examples. `tidegate completion bash|zsh|fish` pr
 | 8 | still waiting: the gate says `wait`, or `gate wait` gave up |
 | 70 | a server or agent lost something that it cannot run without (its data directory, its address) |
 
-Commands that ask a server take `--server URL` (or `TIDEGATE_SERVER`) and `--token-file FILE` (or the token in `TIDEGATE_TOKEN`).
+Commands that ask a server take `--server URL` (or `TIDEGATE_SERVER`) and `--token-file FILE` (or the
+token itself in `TIDEGATE_TOKEN`).
 
 This page is made from the code: `make docs`.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from tidegate.model import ports
+
 
 class SystemClock:
     """The machine's own time."""
@@ -35,3 +37,18 @@ class LoopClock:
     async def sleep(self, seconds: float) -> None:
         """Wait in the loop's time."""
         await asyncio.sleep(max(seconds, 0))
+
+
+async def wait(clock: ports.Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Wait until the event is set, at most for some seconds of the clock; whether it is set."""
+    if event.is_set() or seconds <= 0:
+        await clock.sleep(0)
+        return event.is_set()
+    either = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in either:
+            task.cancel()
+        await asyncio.gather(*either, return_exceptions=True)
+    return event.is_set()

@@ -5,6 +5,7 @@ An empty value means "no such label" (Prometheus' data model), so no label set h
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
@@ -40,6 +41,7 @@ def merge(labels: Labels, more: Mapping[str, str] | Labels) -> Labels:
     return make({**dict(labels), **dict(more)})
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def fingerprint(labels: Labels) -> str:
     """16 hex digits, equal to Alertmanager's: FNV-1a (64 bit) over name 0xff value 0xff, in order of names."""
     value = _OFFSET

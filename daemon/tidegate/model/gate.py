@@ -45,6 +45,16 @@ class Coverage:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Soak:
+    """How long all has been quiet, and how long it must be."""
+
+    required: float = 0.0
+    """Seconds."""
+    clean_since: float = 0.0
+    """Unix seconds of the last deploy or the end of the last alert; 0 when neither is known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer to one question, with everything it rests on."""
 
@@ -65,6 +75,13 @@ class Verdict:
     """Seconds."""
     final: bool = False
     """Asking again cannot change it."""
+    soak: Soak = Soak()
+    earliest_allow_at: float = 0.0
+    """Unix seconds before which the gate cannot open; 0 when nobody can say."""
+    direction: Direction | Literal[""] = ""
+    """What a deploy of `version` would be; empty when no version was named."""
+    url: str = ""
+    """The page that shows the gate."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,6 +94,7 @@ class Deploy:
     version: str
     at: float
     digest: str = ""
-    direction: Direction = "forward"
+    direction: Direction | Literal[""] = ""
+    """Empty when it is given to the ledger: it works it out."""
     by: str = ""
     url: str = ""

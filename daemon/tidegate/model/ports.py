@@ -238,6 +238,9 @@ class Gate(Protocol):
     def ask(self, environment: str, service: str, version: str = "") -> gate.Verdict:
         """May this version come to this environment? Raises `KeyError` for an environment that is not configured."""
 
+    def environments(self) -> Sequence[str]:
+        """The environments that are configured."""
+
     def known(self) -> Sequence[tuple[str, str]]:
         """(environment, service) pairs worth showing: from targets, alerts and deploys."""
 
@@ -245,8 +248,11 @@ class Gate(Protocol):
 class Ledger(Protocol):
     """The deploys."""
 
-    async def record(self, deploy: gate.Deploy) -> None:
-        """Keep it, durably. The same id again changes nothing."""
+    async def record(self, deploy: gate.Deploy) -> gate.Deploy:
+        """Keep it, durably, and return it as kept. The same id again changes nothing: what was kept first is returned."""
+
+    def direction(self, environment: str, service: str, version: str, digest: str = "") -> gate.Direction:
+        """What a deploy of this version would be now."""
 
     def deploys(self, environment: str = "", service: str = "", limit: int = 100) -> Sequence[gate.Deploy]:
         """Newest first; empty means all."""

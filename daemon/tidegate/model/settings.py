@@ -330,6 +330,8 @@ class Environment(Section):
     """Samples and evaluations older than this are no data."""
     soak: Duration = 0.0
     """After a deploy or a resolved alert, how long all must be quiet (verdict `wait`)."""
+    rollback: Literal["allow", "judge"] = "allow"
+    """Going back to a version that ran here before the present one: `allow` lets it pass whatever fires, `judge` does not."""
 
 
 class Gate(Section):

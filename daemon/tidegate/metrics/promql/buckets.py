@@ -1,0 +1,185 @@
+"""`histogram_quantile` and `histogram_fraction` over classic histograms (`le` buckets).
+
+Buckets of all histograms lie in arrays [steps, histograms, buckets]; loops run over bucket positions only. Repair of
+counts that are not monotonic, and interpolation, follow Prometheus (promql/quantile.go).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from tidegate.metrics.promql import frames
+from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, unnamed
+
+_LE = "le"
+_FLOAT = re.compile(r"[+-]?(inf|infinity|nan|0x[0-9a-f.]+p[+-]?\d+|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+_SMALL = 1e-12
+_TINY = np.finfo(np.float64).tiny
+
+
+def bound(text: str) -> float | None:
+    """The upper bound that an `le` label says; None when it is not a number."""
+    if not _FLOAT.fullmatch(text):
+        return None
+    return float.fromhex(text) if "0x" in text.lower() else float(text)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Histograms:
+    """Classic histograms: H of them, with up to B buckets each, ascending and moved to the front."""
+
+    series: Vec
+    """Label sets without `le`; the values mean nothing."""
+    bounds: Floats
+    """[steps, H, B]: upper bounds; +Inf behind the last bucket."""
+    counts: Floats
+    """[steps, H, B]: cumulative counts; the last one goes on behind the last bucket."""
+    used: frames.Ids
+    """[steps, H]: how many buckets there are."""
+
+
+def collect(ctx: Context, vec: Vec) -> Histograms | None:
+    """Put the buckets of a vector together. Series without a usable `le` are left out, as in Prometheus."""
+    codes = frames.column(vec.labels, _LE)
+    distinct, inverse = np.unique(codes, return_inverse=True)
+    parsed = [bound(ctx.texts.text(code)) for code in distinct.tolist()]
+    upper = np.array([np.nan if each is None else each for each in parsed])[inverse] if len(codes) else np.zeros(0)
+    usable = np.flatnonzero(~np.isnan(upper))
+    if not len(usable):
+        return None
+    vec, upper = vec.take(usable), upper[usable]
+    keys = frames.drop(vec.labels, (_LE,))
+    ids, count = frames.group_rows(keys.codes)
+    first = frames.first_rows(ids, count)
+    order = np.lexsort((upper, ids))
+    ids, upper = ids[order], upper[order]
+    fresh = np.concatenate([[True], (ids[1:] != ids[:-1]) | (upper[1:] != upper[:-1])])
+    starts = np.flatnonzero(fresh)
+    present = vec.mask()[:, order]
+    values = np.add.reduceat(np.where(present, vec.values[:, order], 0.0), starts, axis=1)
+    there = np.logical_or.reduceat(present, starts, axis=1)
+    ids, upper = ids[starts], upper[starts]
+    series = Vec(
+        frames.take(keys, first), np.zeros((ctx.steps, count)), None, None if vec.drop is None else vec.drop[first]
+    )
+    return _arrange(series, ids, upper, values, there)
+
+
+def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there: Flags) -> Histograms:
+    steps, count = series.values.shape
+    sizes = np.bincount(ids, minlength=count)
+    position = np.arange(len(ids)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    shape = (steps, count, int(sizes.max()))
+    bounds, counts, exists = np.full(shape, np.inf), np.zeros(shape), np.zeros(shape, np.bool_)
+    bounds[:, ids, position] = upper
+    counts[:, ids, position] = values
+    exists[:, ids, position] = there
+    used = exists.sum(axis=2)
+    if not bool(there.all()):
+        front = np.argsort(~exists, axis=2, kind="stable")
+        bounds, counts = np.take_along_axis(bounds, front, axis=2), np.take_along_axis(counts, front, axis=2)
+    behind = np.arange(shape[2]) >= used[:, :, None]
+    last = np.take_along_axis(counts, np.maximum(used - 1, 0)[:, :, None], axis=2)
+    return Histograms(series, np.where(behind, np.inf, bounds), np.where(behind, last, counts), used)
+
+
+def _top(histograms: Histograms, cells: Floats) -> Floats:
+    """[steps, H]: the cell of each histogram's last bucket."""
+    return np.take_along_axis(cells, np.maximum(histograms.used - 1, 0)[:, :, None], axis=2)[:, :, 0]
+
+
+def repaired(counts: Floats) -> tuple[Floats, Flags]:
+    """Counts made monotonic, tiny differences levelled; and which histograms were really out of order."""
+    counts = counts.copy()
+    forced = np.zeros(counts.shape[:2], np.bool_)
+    previous = counts[:, :, 0].copy()
+    for index in range(1, counts.shape[2]):
+        current = counts[:, :, index]
+        distance, size = np.abs(previous - current), np.abs(previous) + np.abs(current)
+        zero = (previous == 0) | (current == 0) | (size < _TINY)
+        level = (previous == current) | np.where(zero, distance < _SMALL * _TINY, distance / size < _SMALL)
+        falls = (current < previous) & ~level
+        forced |= falls
+        counts[:, :, index] = np.where(level | falls, previous, current)
+        previous = counts[:, :, index]
+    return counts, forced
+
+
+def quantile(histograms: Histograms, level: Floats) -> Floats:
+    """[steps, H]: the quantile by linear interpolation in its bucket; `level` [steps]."""
+    counts, _ = repaired(histograms.counts)
+    bounds, used = histograms.bounds, histograms.used
+    total = _top(histograms, counts)
+    q = level[:, None]
+    rank = q * total
+    index = np.arange(counts.shape[2])
+    inner = index < (used - 1)[:, :, None]
+    bucket = (used - 1) - (inner & (counts >= rank[:, :, None])).sum(axis=2)
+
+    def at(cells: Floats, where: frames.Ids) -> Floats:
+        return np.take_along_axis(cells, np.maximum(where, 0)[:, :, None], axis=2)[:, :, 0]
+
+    start = np.where(bucket > 0, at(bounds, bucket - 1), 0.0)
+    before = np.where(bucket > 0, at(counts, bucket - 1), 0.0)
+    end = at(bounds, bucket)
+    result = start + (end - start) * ((rank - before) / (at(counts, bucket) - before))
+    result = np.where((bucket == 0) & (end <= 0), end, result)
+    result = np.where(bucket == used - 1, at(bounds, used - 2), result)
+    empty = (_top(histograms, bounds) != np.inf) | (used < 2) | (total == 0)
+    result = np.where(empty, np.nan, result)
+    return np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.where(q > 1, np.inf, result)))
+
+
+def fraction(histograms: Histograms, low: Floats, high: Floats) -> Floats:
+    """[steps, H]: the share of observations in (low, high]; both [steps]."""
+    lower, upper = low[:, None], high[:, None]
+    total = _top(histograms, histograms.counts)
+    part = (_rank(histograms, upper, total) - _rank(histograms, lower, total)) / total
+    part = np.where(lower >= upper, 0.0, part)
+    bad = (_top(histograms, histograms.bounds) != np.inf) | (total == 0) | np.isnan(lower) | np.isnan(upper)
+    return np.where(bad, np.nan, part)
+
+
+def _rank(histograms: Histograms, value: Floats, total: Floats) -> Floats:
+    """[steps, H]: how many observations are at or below `value`."""
+    bounds, counts = histograms.bounds, histograms.counts
+    floor = np.where(bounds[:, :, 0] <= 0, -np.inf, 0.0)
+    rank, found, before = total.copy(), np.zeros(total.shape, np.bool_), np.zeros(total.shape)
+    for index in range(bounds.shape[2]):
+        ceiling, count = bounds[:, :, index], counts[:, :, index]
+        live = (index < histograms.used) & ~found
+        at_floor = live & (floor >= value)
+        inside = live & ~at_floor & (floor < value) & (ceiling > value)
+        linear = before + (count - before) * (value - floor) / (ceiling - floor)
+        linear = np.where(np.isneginf(floor), count, linear)
+        rank = np.where(at_floor, before, np.where(inside, linear, rank))
+        found |= at_floor | inside
+        floor, before = ceiling, count
+    return np.minimum(rank, total)
+
+
+Measure: TypeAlias = Callable[[Histograms, list[Floats]], Floats]
+
+
+class HistogramFunction(VectorNode):
+    """`histogram_quantile(q, x)` and `histogram_fraction(low, high, x)`."""
+
+    def __init__(self, measure: Measure, numbers: list[ScalarNode], operand: VectorNode) -> None:
+        self.measure = measure
+        self.numbers = numbers
+        self.operand = operand
+        self.children = (*numbers, operand)
+
+    def vector(self, ctx: Context) -> Vec:
+        numbers = [number.scalar(ctx) for number in self.numbers]
+        histograms = collect(ctx, self.operand.vector(ctx))
+        if histograms is None:
+            return ctx.nothing()
+        series = histograms.series
+        values = self.measure(histograms, numbers)
+        return unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))

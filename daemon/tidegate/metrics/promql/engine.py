@@ -1,0 +1,174 @@
+"""The PromQL engine: prepares queries and runs them over a `columns.SeriesReader`.
+
+A query is compiled once and evaluated at all its steps together, in chunks that bound memory. Engine and queries hold no
+state that changes, so that the event loop and threads may use them at once. Semantics: Prometheus 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tidegate.metrics import columns
+from tidegate.metrics.promql import compiler, facts, frames, results, syntax
+from tidegate.metrics.promql.values import (
+    Budget,
+    Context,
+    Node,
+    RangeNode,
+    ScalarNode,
+    StringNode,
+    Times,
+    Vec,
+    VectorNode,
+    fail,
+    finish,
+)
+from tidegate.model import series
+
+CHUNK_CELLS = 2_000_000
+"""About how many cells (steps x series of the widest selector) are evaluated at once."""
+MAX_STEPS = 11_000
+"""Prometheus' limit of points per series in a range query."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """How an engine evaluates."""
+
+    lookback: float = 300.0
+    """Seconds after which a sample is too old for an instant selector."""
+    sample_limit: int = 50_000_000
+    """Samples that one query may load or hold at once."""
+    timeout: float = 120.0
+    """Seconds of evaluation."""
+    subquery_step: float = 60.0
+    """Seconds between the steps of a subquery that names no step."""
+    delayed_name_removal: bool = False
+    """Prometheus' feature flag: drop metric names at the end of the query instead of in each function."""
+    timer: Callable[[], float] = time.monotonic
+    """What the timeout is measured with."""
+
+
+class Engine:
+    """PromQL over a store (`ports.QueryEngine`)."""
+
+    def __init__(
+        self,
+        reader: columns.SeriesReader,
+        lookback: float = 300.0,
+        sample_limit: int = 50_000_000,
+        timeout: float = 120.0,
+        *,
+        subquery_step: float = 60.0,
+        delayed_name_removal: bool = False,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reader = reader
+        self._options = Options(lookback, sample_limit, timeout, subquery_step, delayed_name_removal, timer)
+
+    def prepare(self, expr: str) -> PreparedQuery:
+        """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported."""
+        tree = syntax.parse(expr)
+        root = compiler.compiled(tree)
+        op, number = facts.comparison(tree)
+        options = self._options
+        return PreparedQuery(
+            expr=expr,
+            names=facts.names(tree),
+            lookback=facts.lookback(tree, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
+            lower_is_worse=op in {"<", "<="},
+            threshold=f"{op} {number}" if number else "",
+            _root=root,
+            _reader=self._reader,
+            _options=options,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedQuery:
+    """A compiled query (`ports.Query`)."""
+
+    expr: str
+    names: frozenset[str]
+    lookback: float
+    lower_is_worse: bool
+    threshold: str
+    _root: Node
+    _reader: columns.SeriesReader
+    _options: Options
+
+    def instant(self, at: float) -> series.Result:
+        """Evaluate at one time (unix seconds). Raises `QueryError`."""
+        at_ms = _ms(at)
+        ctx = self._context(np.array([at_ms], np.int64), single=True)
+        with np.errstate(all="ignore"):
+            self._root.plan(ctx, at_ms, at_ms)
+            return _instant(self._root, ctx)
+
+    def range(self, start: float, end: float, step: float) -> series.Matrix:
+        """Evaluate at each step. Raises `QueryError`."""
+        interval = _ms(step)
+        if interval <= 0:
+            raise fail("zero or negative query resolution step widths are not accepted", kind="bad_data")
+        times = np.arange(_ms(start), _ms(end) + 1, interval, dtype=np.int64)
+        if len(times) > MAX_STEPS:
+            raise fail(f"exceeded maximum resolution of {MAX_STEPS} points per series", kind="bad_data")
+        if isinstance(self._root, (RangeNode, StringNode)):
+            raise fail("invalid expression type for range query, must be Scalar or instant Vector", kind="bad_data")
+        if not len(times):
+            return series.Matrix(())
+        ctx = self._context(times, single=False)
+        with np.errstate(all="ignore"):
+            self._root.plan(ctx, int(times[0]), int(times[-1]))
+            return results.matrix(ctx, list(self._chunks(ctx)))
+
+    def _context(self, times: Times, *, single: bool) -> Context:
+        options, first = self._options, int(times[0])
+        return Context(
+            reader=self._reader,
+            texts=frames.Texts(self._reader.pool),
+            times=times,
+            query_start=first,
+            query_end=int(times[-1]),
+            lookback=_ms(options.lookback),
+            subquery_step=_ms(options.subquery_step),
+            delayed=options.delayed_name_removal,
+            single=single,
+            budget=Budget(options.sample_limit, options.timeout, options.timer),
+            sources={},
+        )
+
+    def _chunks(self, ctx: Context) -> Iterator[tuple[Times, Vec]]:
+        widest = max((len(source.labels) for source in ctx.sources.values()), default=1)
+        size = max(CHUNK_CELLS // max(widest, 1), 1)
+        for begin in range(0, ctx.steps, size):
+            ctx.budget.check()
+            part = ctx.at(ctx.times[begin : begin + size])
+            yield part.times, _vector(self._root, part)
+
+
+def _vector(root: Node, ctx: Context) -> Vec:
+    if isinstance(root, ScalarNode):
+        return Vec(frames.empty(ctx.reader.pool, 1), root.scalar(ctx)[:, None])
+    if isinstance(root, VectorNode):
+        return finish(root.vector(ctx))
+    raise TypeError(type(root).__name__)
+
+
+def _instant(root: Node, ctx: Context) -> series.Result:
+    at_ms = int(ctx.times[0])
+    if isinstance(root, StringNode):
+        return series.String(root.value, at_ms)
+    if isinstance(root, ScalarNode):
+        return series.Scalar(float(root.scalar(ctx)[0]), at_ms)
+    if isinstance(root, RangeNode):
+        return results.windows(ctx, root.windows(ctx))
+    return results.vector(ctx, _vector(root, ctx), at_ms)

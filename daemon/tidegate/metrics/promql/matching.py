@@ -1,0 +1,218 @@
+"""Operators between two vectors: which series belong together, what the result is called, and the set operators.
+
+Both sides' labels are codes of one pool, so a match group is an integer: the group number of the rows' matching labels.
+Errors and their texts are Prometheus' (promql/engine.go, `VectorBinop`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+
+from tidegate.metrics import columns
+from tidegate.metrics.promql import frames
+from tidegate.metrics.promql.operators import ARITHMETIC, COMPARISON
+from tidegate.metrics.promql.values import Context, Flags, Vec, VectorNode, fail, merge
+from tidegate.model import labels as labels_
+
+Card = Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matching:
+    """`on(...)`, `ignoring(...)`, `group_left(...)`, `group_right(...)`."""
+
+    card: Card = "one-to-one"
+    on: bool = False
+    labels: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+    def groups(self, left: columns.LabelFrame, right: columns.LabelFrame) -> tuple[frames.Ids, frames.Ids, int]:
+        """The match group of each series of both sides, and how many groups there are."""
+        names: tuple[str, ...] = self.labels
+        if not self.on:
+            ignored = {labels_.NAME, *self.labels}
+            names = tuple(sorted({*left.names, *right.names} - ignored))
+        ids, count = frames.group_rows(np.concatenate([frames.project(left, names), frames.project(right, names)]))
+        return ids[: len(left)], ids[len(left) :], count
+
+
+def _any_of_group(present: Flags, ids: frames.Ids, count: int) -> Flags:
+    """[steps, groups]: whether any series of the group is present."""
+    found = np.zeros((present.shape[0], count), np.bool_)
+    if not len(ids):
+        return found
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    found[:, ordered[starts]] = np.logical_or.reduceat(present[:, order], starts, axis=1)
+    return found
+
+
+class SetOperator(VectorNode):
+    """`and`, `or`, `unless`."""
+
+    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: Matching) -> None:
+        self.op = op
+        self.left = left
+        self.right = right
+        self.matching = matching
+        self.children = (left, right)
+
+    def vector(self, ctx: Context) -> Vec:
+        left, right = self.left.vector(ctx), self.right.vector(ctx)
+        left_ids, right_ids, count = self.matching.groups(left.labels, right.labels)
+        if self.op == "or":
+            there = _any_of_group(left.mask(), left_ids, count)[:, right_ids]
+            return _union(left, dataclasses.replace(right, present=right.mask() & ~there))
+        there = _any_of_group(right.mask(), right_ids, count)[:, left_ids]
+        return dataclasses.replace(left, present=left.mask() & (there if self.op == "and" else ~there))
+
+
+def _union(left: Vec, right: Vec) -> Vec:
+    kept = np.flatnonzero(right.mask().any(axis=0))
+    if not len(kept):
+        return left
+    right = right.take(kept)
+    drop = None
+    if left.drop is not None or right.drop is not None:
+        drop = np.concatenate([_drops(left), _drops(right)])
+    return merge(
+        Vec(
+            frames.stack([left.labels, right.labels]),
+            np.concatenate([left.values, right.values], axis=1),
+            np.concatenate([left.mask(), right.mask()], axis=1),
+            drop,
+        )
+    )
+
+
+def _drops(vec: Vec) -> Flags:
+    return np.zeros(len(vec), np.bool_) if vec.drop is None else vec.drop
+
+
+def _crowded(present: Flags, keys: frames.Ids) -> Flags:
+    """[steps]: whether two series with the same key are present."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    if len(keys) < 2 or bool(fresh.all()):
+        return np.zeros(len(present), np.bool_)
+    sizes = np.add.reduceat(present[:, order].astype(np.int64), np.flatnonzero(fresh), axis=1)
+    crowded: Flags = (sizes > 1).any(axis=1)
+    return crowded
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Which series of the many side meets which one of the one side."""
+
+    many: frames.Ids
+    one: frames.Ids
+    group: frames.Ids
+
+
+def _join(many_ids: frames.Ids, one_ids: frames.Ids, count: int) -> _Pairs:
+    sizes = np.bincount(one_ids, minlength=count)
+    order = np.argsort(one_ids, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    matches = sizes[many_ids]
+    many = np.repeat(np.arange(len(many_ids)), matches)
+    nth = np.arange(len(many)) - np.repeat(np.cumsum(matches) - matches, matches)
+    return _Pairs(many, order[starts[many_ids[many]] + nth], many_ids[many])
+
+
+class VectorVector(VectorNode):
+    """Arithmetic and comparison of two vectors."""
+
+    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: Matching, *, as_bool: bool) -> None:
+        self.op = op
+        self.left = left
+        self.right = right
+        self.matching = matching
+        self.as_bool = as_bool
+        self.children = (left, right)
+
+    def vector(self, ctx: Context) -> Vec:
+        left, right = self.left.vector(ctx), self.right.vector(ctx)
+        if not len(left) or not len(right):
+            return ctx.nothing()
+        swapped = self.matching.card == "one-to-many"
+        many, one = (right, left) if swapped else (left, right)
+        many_ids, one_ids, count = self.matching.groups(many.labels, one.labels)
+        self._check_one_side(ctx, many, one, one_ids, count)
+        pairs = _join(many_ids, one_ids, count)
+        ctx.budget.hold(ctx.steps * len(pairs.many))
+        present = many.mask()[:, pairs.many] & one.mask()[:, pairs.one]
+        labels = self._labels(ctx, many, one, pairs)
+        self._check_many_side(labels, pairs, present, count)
+        return self._result(ctx, many, one, pairs, labels, present)
+
+    def _result(
+        self, ctx: Context, many: Vec, one: Vec, pairs: _Pairs, labels: columns.LabelFrame, present: Flags
+    ) -> Vec:
+        swapped = self.matching.card == "one-to-many"
+        a, b = many.values[:, pairs.many], one.values[:, pairs.one]
+        a, b = (b, a) if swapped else (a, b)
+        drop = None
+        if self.op in ARITHMETIC:
+            values = ARITHMETIC[self.op](a, b)
+        else:
+            holds = COMPARISON[self.op](a, b)
+            values = holds.astype(np.float64) if self.as_bool else a
+            present = present if self.as_bool else present & holds
+            if self.as_bool:
+                drop = np.ones(len(labels), np.bool_) if ctx.delayed else None
+            elif many.drop is not None:
+                drop = many.drop[pairs.many]
+        return merge(Vec(labels, values, None if bool(present.all()) else present, drop))
+
+    def _labels(self, ctx: Context, many: Vec, one: Vec, pairs: _Pairs) -> columns.LabelFrame:
+        frame = many.labels
+        if self.op in ARITHMETIC or (self.as_bool and not ctx.delayed):
+            frame = frames.drop(frame, (labels_.NAME,))
+        if self.matching.card == "one-to-one":
+            frame = (frames.keep if self.matching.on else frames.drop)(frame, self.matching.labels)
+        frame = frames.take(frame, pairs.many)
+        for name in self.matching.include:
+            frame = frames.put(frame, name, frames.column(one.labels, name)[pairs.one])
+        return frame
+
+    def _check_one_side(self, ctx: Context, many: Vec, one: Vec, ids: frames.Ids, count: int) -> None:
+        """The one side must have at most one series of each group at each step."""
+        if int(np.bincount(ids, minlength=count).max()) < 2:
+            return
+        seen = one.mask() & many.mask().any(axis=1)[:, None]
+        for step in np.flatnonzero(_crowded(seen, ids)).tolist():
+            shown = np.flatnonzero(seen[step])
+            shown = shown[np.argsort(ids[shown], kind="stable")]
+            clash = np.flatnonzero(ids[shown[1:]] == ids[shown[:-1]])
+            raise self._duplicate(ctx, one, int(shown[clash[0]]), int(shown[clash[0] + 1]))
+
+    def _duplicate(self, ctx: Context, one: Vec, first: int, second: int) -> Exception:
+        names = self.matching.labels
+        frame = one.labels
+        if self.matching.on:
+            matched = frames.keep(frame, names)
+        else:
+            matched = frames.drop(frame, (labels_.NAME, *names))
+        rows = np.array([first, second])
+        group = labels_.text(ctx.texts.labels(frames.take(matched, rows))[0])
+        pair = ", ".join(sorted(labels_.text(each) for each in ctx.texts.labels(frames.take(frame, rows))))
+        side = "left" if self.matching.card == "one-to-many" else "right"
+        return fail(
+            f"found duplicate series for the match group {group} on the {side} hand-side of the operation: [{pair}]"
+            ";many-to-many matching not allowed: matching labels must be unique on one side"
+        )
+
+    def _check_many_side(self, labels: columns.LabelFrame, pairs: _Pairs, present: Flags, count: int) -> None:
+        """One-to-one: one pair for each group and step. Otherwise no two equal label sets within a group."""
+        keys = pairs.group
+        message = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+        if self.matching.card != "one-to-one":
+            keys = frames.group_rows(labels.codes)[0] * count + pairs.group
+            message = "multiple matches for labels: grouping labels must ensure unique matches"
+        if bool(_crowded(present, keys).any()):
+            raise fail(message)

@@ -1,0 +1,117 @@
+"""`topk`, `bottomk`, `sort`, `sort_desc`, `count_values`: results that depend on the order or identity of values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tidegate.metrics.promql import frames
+from tidegate.metrics.promql.aggregate import Grouping, group
+from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, fail, merge
+
+_INT64 = 2.0**63
+
+
+def _worst_last(values: Floats, *, descending: bool) -> tuple[Floats, Flags]:
+    """Sort keys, most significant last: NaN is behind all others in both directions."""
+    nan = np.isnan(values)
+    usable = np.where(nan, 0.0, values)
+    return -usable if descending else usable, nan
+
+
+class Sort(VectorNode):
+    """`sort` and `sort_desc`; results of range queries are ordered by labels, so there they change nothing."""
+
+    def __init__(self, operand: VectorNode, *, descending: bool) -> None:
+        self.operand = operand
+        self.descending = descending
+        self.children = (operand,)
+
+    def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.vector(ctx)
+        if not ctx.single or ctx.steps != 1:
+            return vec
+        return vec.take(np.lexsort(_worst_last(vec.values[0], descending=self.descending)))
+
+
+class TopK(VectorNode):
+    """`topk` and `bottomk`: of each group the k series with the largest (smallest) values at each step."""
+
+    def __init__(self, k: ScalarNode, operand: VectorNode, grouping: Grouping, *, largest: bool) -> None:
+        self.k = k
+        self.operand = operand
+        self.grouping = grouping
+        self.largest = largest
+        self.children = (k, operand)
+
+    def vector(self, ctx: Context) -> Vec:
+        k, vec = self._sizes(ctx), self.operand.vector(ctx)
+        if k is None or not len(vec):
+            return ctx.nothing()
+        groups = group(vec.labels, self.grouping)
+        ids = np.broadcast_to(groups.ids, vec.values.shape)
+        present = vec.mask()
+        values, nan = _worst_last(vec.values, descending=self.largest)
+        order = np.lexsort((values, nan, ~present, ids), axis=1)
+        rank = np.arange(len(vec)) - groups.starts[np.take_along_axis(ids, order, axis=1)]
+        chosen = np.zeros_like(present)
+        np.put_along_axis(chosen, order, rank < k[:, None], axis=1)
+        found = Vec(vec.labels, vec.values, chosen & present, vec.drop)
+        if ctx.single and ctx.steps == 1:
+            shown = order[0]
+            return found.take(shown[chosen[0, shown] & present[0, shown]])
+        return found
+
+    def _sizes(self, ctx: Context) -> Floats | None:
+        k = self.k.scalar(ctx)
+        usable = k[~np.isnan(k)]
+        if len(usable) and len(usable) == len(k) and float(usable.max()) < 1:
+            return None
+        if len(usable) < len(k):
+            raise fail("Parameter value is NaN")
+        if float(k.min()) <= -_INT64:
+            raise fail(f"Scalar value {_go(float(k.min()))} underflows int64")
+        if float(k.max()) >= _INT64:
+            raise fail(f"Scalar value {_go(float(k.max()))} overflows int64")
+        return np.trunc(k)
+
+
+def _go(value: float) -> str:
+    """A number as Go's `%v` prints it."""
+    if np.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return np.format_float_scientific(value, trim="-", exp_digits=2) if abs(value) >= 1e21 else f"{value:g}"
+
+
+class CountValues(VectorNode):
+    """`count_values("label", x)`: how many series have each value; the value becomes a label."""
+
+    def __init__(self, label: str, operand: VectorNode, grouping: Grouping) -> None:
+        self.label = label
+        self.operand = operand
+        self.grouping = grouping
+        self.children = (operand,)
+
+    def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.vector(ctx)
+        present = vec.mask()
+        steps, series = np.nonzero(present)
+        if not len(steps):
+            return ctx.nothing()
+        distinct, inverse = np.unique(vec.values[steps, series].view(np.int64), return_inverse=True)
+        codes = np.array([ctx.texts.code(number(value)) for value in distinct.view(np.float64).tolist()], np.int32)
+        cells = frames.put(frames.take(vec.labels, series), self.label, codes[inverse])
+        keys = Grouping((*self.grouping.labels, self.label)) if not self.grouping.without else self.grouping
+        groups = group(cells, keys)
+        values = np.zeros((ctx.steps, groups.count))
+        flat = np.bincount(steps * groups.count + groups.ids, minlength=ctx.steps * groups.count)
+        values[:] = flat.reshape(ctx.steps, groups.count)
+        return merge(Vec(groups.labels, values, values > 0))
+
+
+def number(value: float) -> str:
+    """A value as a label: Go's shortest decimal without exponent."""
+    if np.isnan(value):
+        return "NaN"
+    if np.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return np.format_float_positional(value, trim="-")

@@ -17,7 +17,7 @@ Value: TypeAlias = float | None | Literal["stale", "native"]
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
 _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
-_NUMBER = r"[+-]?(?:0x[0-9a-f]+|inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _ITEM = re.compile(rf"({_NUMBER})(?:([+-])({_NUMBER.replace('[+-]?', '', 1)}))?(?:x(\d+))?", re.IGNORECASE)
 _HISTOGRAM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x(\d+))?")
 _EVAL = re.compile(
@@ -46,10 +46,6 @@ def milliseconds(text: str) -> int:
     return sign * sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
-def _float(text: str) -> float:
-    return float(int(text, 16)) if "0x" in text.lower() else float(text)
-
-
 def values(text: str) -> list[Value]:
     """The points of a series: `1 2+3x4 _x2 stale {{count:1}}`."""
     found: list[Value] = []
@@ -68,7 +64,7 @@ def values(text: str) -> list[Value]:
         item = _ITEM.fullmatch(token)
         if not item:
             raise ScriptError(f"no value: {token}")
-        start, step = _float(item.group(1)), _float(item.group(3)) if item.group(3) else 0.0
+        start, step = float(item.group(1)), float(item.group(3)) if item.group(3) else 0.0
         step = -step if item.group(2) == "-" else step
         found += [start + step * index if index else start for index in range(int(item.group(4) or 0) + 1)]
     return found
@@ -226,7 +222,7 @@ def _expectation(command: Eval, line: str) -> None:
     elif line.startswith("expected_fail_regexp"):
         command.fail_pattern = line.split(None, 1)[1]
     elif re.fullmatch(_NUMBER, line, re.IGNORECASE):
-        command.scalar = _float(line)
+        command.scalar = float(line)
     else:
         labels, rest = series(line)
         command.series.append((labels, values(rest)))

@@ -14,7 +14,7 @@ import numpy as np
 from tidegate.metrics import columns
 from tidegate.metrics.promql import frames
 from tidegate.metrics.promql.operators import ARITHMETIC, COMPARISON
-from tidegate.metrics.promql.values import Context, Flags, Vec, VectorNode, fail, merge
+from tidegate.metrics.promql.values import METADATA, Context, Flags, Vec, VectorNode, fail, merge
 from tidegate.model import labels as labels_
 
 Card = Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"]
@@ -172,7 +172,7 @@ class VectorVector(VectorNode):
     def _labels(self, ctx: Context, many: Vec, one: Vec, pairs: _Pairs) -> columns.LabelFrame:
         frame = many.labels
         if self.op in ARITHMETIC or (self.as_bool and not ctx.delayed):
-            frame = frames.drop(frame, (labels_.NAME,))
+            frame = frames.drop(frame, METADATA)
         if self.matching.card == "one-to-one":
             frame = (frames.keep if self.matching.on else frames.drop)(frame, self.matching.labels)
         frame = frames.take(frame, pairs.many)

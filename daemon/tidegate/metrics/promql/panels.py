@@ -45,6 +45,11 @@ class Panel:
     rank: npt.NDArray[np.int32] | None
     """[raw slots + 1, columns]: how many samples a column has before a raw slot, where gaps were closed."""
 
+    @property
+    def everything(self) -> bool:
+        """Whether the columns are all series of the selection, in order."""
+        return isinstance(self.where, slice) and self.where == slice(None)
+
     def before(self, at: Times) -> Rows:
         """[steps, G]: how many samples are at or before each time."""
         if self.clock.shape[1] == 1:
@@ -150,7 +155,7 @@ class Ranges:
         """The vector of a window function: values and presence [steps, columns] for each panel."""
         shape = (ctx.steps, len(self.labels))
         ctx.budget.hold(shape[0] * shape[1])
-        if len(self.windows) == 1 and self.windows[0].panel.where == slice(None):
+        if len(self.windows) == 1 and self.windows[0].panel.everything:
             values, present = function(self.windows[0])
             return Vec(self.labels, values, None if bool(present.all()) else present, self.drop)
         result, exists = np.zeros(shape), np.zeros(shape, np.bool_)

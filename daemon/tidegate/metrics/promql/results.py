@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.metrics.promql import frames, panels
-from tidegate.metrics.promql.values import SAME_LABELS, Context, Floats, Times, Vec, fail
+from tidegate.metrics.promql.values import SAME_LABELS, Context, Floats, Times, Vec, cleared, fail
 from tidegate.model import labels as labels_
 from tidegate.model import series
 
@@ -39,7 +39,7 @@ def _joined(points: list[tuple[Times, Floats]], which: int) -> npt.NDArray[np.ge
 
 def windows(ctx: Context, ranges: panels.Ranges) -> series.Matrix:
     """The samples themselves: the instant result of a range selector or subquery."""
-    labels = ctx.texts.labels(_cleaned(ranges))
+    labels = ctx.texts.labels(ranges.labels if ranges.drop is None else cleared(ranges.labels, ranges.drop))
     found: dict[labels_.Labels, series.Series] = {}
     for each in ranges.windows:
         panel, count = each.panel, each.panel.values.shape[1]
@@ -55,10 +55,3 @@ def windows(ctx: Context, ranges: panels.Ranges) -> series.Matrix:
             values = np.ascontiguousarray(panel.values[span, column])
             found[labels[row]] = series.Series(labels[row], times[span, column].copy(), values)
     return series.Matrix(tuple(found[key] for key in sorted(found)))
-
-
-def _cleaned(ranges: panels.Ranges) -> panels.columns.LabelFrame:
-    if ranges.drop is None or not bool(ranges.drop.any()):
-        return ranges.labels
-    names = np.where(ranges.drop, np.int32(0), frames.column(ranges.labels, labels_.NAME))
-    return frames.put(ranges.labels, labels_.NAME, names)

@@ -26,11 +26,16 @@ _AT = re.compile(
 _NAMED = re.compile(r"(?:unknown function with name|call to function|character inside brackets:) '([^']+)'")
 _OPS: dict[str, alerts.MatchOp] = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 _NOT_YET = (
-    (re.compile(r"\]\s*(?:offset\s+\S+\s*|@\s*\S+\s*)*(anchored|smoothed)\b"), "the `{}` modifier (experimental)"),
+    (re.compile(r"[\w\]})]\s+(anchored|smoothed)\b"), "the `{}` modifier (experimental)"),
     (re.compile(r"(</|>/)"), "the operator `{}` on native histograms"),
-    (re.compile(r"\[[^\]]*(step|range|min|max)\s*\("), "a duration expression with `{}()` (experimental)"),
+    (re.compile(r"\[[^\]]*\b(step|range|min_of|max_of)\s*\("), "a duration expression with `{}()` (experimental)"),
+    (
+        re.compile(r"offset\s[^,]*?\b(step|range|min_of|max_of)\s*\("),
+        "a duration expression with `{}()` (experimental)",
+    ),
     (re.compile(r"\[[^\]]*[0-9smhdwy)]\s*([-+*/%^])"), "a duration expression with `{}` (experimental)"),
     (re.compile(r"offset\s*(\()"), "a duration expression in parentheses (experimental)"),
+    (re.compile(r"\b(info)\s*\("), "the function `{}` (experimental)"),
 )
 _STRINGS = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 

@@ -25,6 +25,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Times: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
+METADATA = (labels_.NAME, "__type__", "__unit__")
+"""The labels that go when a result is no longer the metric: Prometheus' `schema.IsMetadataLabel`."""
 SAME_LABELS = "vector cannot contain metrics with the same labelset"
 
 
@@ -136,10 +138,12 @@ def unnamed(ctx: Context, vec: Vec) -> Vec:
 
 
 def nameless(vec: Vec) -> Vec:
-    """Remove the name now. Removing a name that all series share cannot make two of them equal."""
-    names = frames.column(vec.labels, labels_.NAME)
-    without = dataclasses.replace(vec, labels=frames.drop(vec.labels, (labels_.NAME,)))
-    if len(names) < 2 or bool((names == names[0]).all()):
+    """Remove the name now. Removing labels that all series share cannot make two of them equal."""
+    if not any(name in vec.labels.names for name in METADATA):
+        return vec
+    without = dataclasses.replace(vec, labels=frames.drop(vec.labels, METADATA))
+    gone = frames.project(vec.labels, METADATA)
+    if len(gone) < 2 or bool((gone == gone[0]).all()):
         return without
     return merge(without)
 
@@ -148,10 +152,20 @@ def finish(vec: Vec) -> Vec:
     """The end of a query under delayed name removal."""
     if vec.drop is None or not bool(vec.drop.any()):
         return vec
-    if bool(vec.drop.all()):
-        return nameless(dataclasses.replace(vec, drop=None))
-    names = np.where(vec.drop, np.int32(0), frames.column(vec.labels, labels_.NAME))
-    return merge(Vec(frames.put(vec.labels, labels_.NAME, names), vec.values, vec.present))
+    plain = dataclasses.replace(vec, drop=None)
+    return (
+        nameless(plain)
+        if bool(vec.drop.all())
+        else merge(dataclasses.replace(plain, labels=cleared(vec.labels, vec.drop)))
+    )
+
+
+def cleared(labels: columns.LabelFrame, drop: Flags) -> columns.LabelFrame:
+    """The labels, without the metadata in the rows of `drop`."""
+    for name in METADATA:
+        if name in labels.names:
+            labels = frames.put(labels, name, np.where(drop, np.int32(0), frames.column(labels, name)))
+    return labels
 
 
 def merge(vec: Vec) -> Vec:

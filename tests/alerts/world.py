@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TypeVar
 
 import yaml
+from sqlalchemy import event
 
 from tidegate.alerts import book, dispatch, routing, silences, store
 from tidegate.kit import clock, database, matchers, tasks, telemetry, yamlfile
@@ -18,9 +19,14 @@ T = TypeVar("T")
 
 
 class InlineDatabase(database.Database):
-    """Does the work at once, in the caller's thread."""
+    """Does the work at once, in the caller's thread; does not wait for the disk."""
 
     fail: bool = False
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        if url.startswith("sqlite"):
+            event.listen(self._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
     async def run(self, work: Callable[[database.Connection], T]) -> T:
         if self.fail:

@@ -85,12 +85,8 @@ class Gate:
         """The environments that are configured."""
         return tuple(self._policies)
 
-    def ask(self, environment: str, service: str, version: str = "") -> gate.Verdict:
-        """May this version come to this environment? Raises `KeyError` for an environment that is not configured."""
-        return self.ask_exactly(environment, service, version, "")
-
-    def ask_exactly(self, environment: str, service: str, version: str, digest: str) -> gate.Verdict:
-        """The same, of one build of a version. Raises `KeyError`."""
+    def ask(self, environment: str, service: str, version: str = "", digest: str = "") -> gate.Verdict:
+        """May this version (this build of it) come to this environment? Raises `KeyError` for an unknown environment."""
         verdict = self._answer(environment, service, version, digest)
         self._asked.labels(verdict.verdict).inc()
         return verdict

@@ -55,13 +55,18 @@ class Schedule(Protocol):
 class SampleTable(Protocol):
     """The samples of one source (a target, a rule group), which share one timestamp per row."""
 
-    def column(self, labels_: labels.Labels) -> int:
+    @property
+    def epoch(self) -> int:
+        """Changes when columns of dead series were given back: then every remembered column must be looked up again."""
+
+    def column(self, labels: labels.Labels, /) -> int:
         """A series' column (labels with `__name__`), made when new. Raises `PermanentError(reason="series_limit")`."""
 
-    def append(self, at_ms: int, columns: series.Columns, values: series.Values) -> None:
-        """Store one row. A series that the last row had and this one has not gets a stale marker.
+    def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
+        """Store one row. A series that the last row had and this one has not gets a stale marker, unless it is `partial`.
 
-        Values may hold the stale marker. A row that is not newer than the last is dropped and counted.
+        Values may hold the stale marker. A row that is not newer than the last is dropped and counted. Raises `ValueError`
+        for a column that belongs to no series any more, or that stands twice.
         """
 
     def end(self, at_ms: int) -> None:
@@ -235,8 +240,8 @@ class StreamReader(Protocol):
 class Gate(Protocol):
     """Answers from memory."""
 
-    def ask(self, environment: str, service: str, version: str = "") -> gate.Verdict:
-        """May this version come to this environment? Raises `KeyError` for an environment that is not configured."""
+    def ask(self, environment: str, service: str, version: str = "", digest: str = "") -> gate.Verdict:
+        """May this version (this build of it) come to this environment? Raises `KeyError` for an unknown environment."""
 
     def environments(self) -> Sequence[str]:
         """The environments that are configured."""

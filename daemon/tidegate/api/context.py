@@ -1,0 +1,48 @@
+"""Everything that answers need, as ports: given once, never changed. No route reaches for anything else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from tidegate.kit import telemetry
+from tidegate.model import alerts, ports, settings
+
+Push: TypeAlias = Callable[[Sequence[alerts.Alert]], Awaitable[None]]
+"""Takes alerts that others push to us, and returns when they are kept."""
+Missing: TypeAlias = Callable[[], Sequence[str]]
+"""What is wrong or still missing, one sentence each; empty when all is well."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """What the HTTP side sees of the rest."""
+
+    engine: ports.QueryEngine
+    rules: ports.RuleReader
+    targets: ports.TargetReader
+    book: ports.AlertBook
+    silences: ports.Silences
+    logs: ports.LogReader
+    sent: ports.SentLog
+    streams: ports.StreamReader
+    gate: ports.Gate
+    ledger: ports.Ledger
+    reload: ports.Reload
+    clock: ports.Clock
+    registry: telemetry.Registry
+    web: settings.Web
+    ready: Missing
+    healthy: Missing
+    push_alerts: Push
+    external_url: str = ""
+    """Base of our own links, without a final slash; empty makes them relative."""
+    resolve_timeout: float = 300.0
+    """Seconds after which a pushed alert without `endsAt` is taken for over."""
+    receivers: tuple[str, ...] = ()
+    """Names of the configured receivers."""
+    configuration: str = ""
+    """The settings as text, without secrets, for `/api/v2/status`."""
+    started_at: float = 0.0
+    """Unix seconds of this process' start."""

@@ -1,0 +1,1 @@
+"""The web page: rendered here, works without JavaScript, needs no build step."""

@@ -1,0 +1,43 @@
+"""What parsers hand on: a line's parts, before they become an ECS document."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+
+class Wrapped(NamedTuple):
+    """A container runtime's line: who wrote what when, and whether the line goes on in the next one."""
+
+    time: str
+    """ISO 8601 in UTC; empty when unreadable."""
+    stream: str
+    """`stdout` or `stderr`."""
+    partial: bool
+    content: bytes
+
+
+@dataclasses.dataclass(slots=True)
+class Line:
+    """One line, read."""
+
+    message: str
+    time: str = ""
+    """ISO 8601 in UTC; empty when the line gives none."""
+    zoned: bool = False
+    """Whether the line gave the time's zone."""
+    level: str = ""
+    structured: bool = False
+    """JSON or logfmt: never part of a stack trace."""
+    fields: dict[str, str] | None = None
+    """ECS fields by dotted name, of those in `encode.FIELDS`."""
+    labels: dict[str, str] | None = None
+    """Everything else that the line says, for `labels.*`."""
+
+
+def text(raw: bytes) -> str:
+    """Bytes as text; what is not UTF-8 becomes U+FFFD."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace")

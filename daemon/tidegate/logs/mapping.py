@@ -1,0 +1,117 @@
+"""The Elasticsearch templates for what we write: ECS types, one flattened object for what applications add.
+
+`labels` is `flattened`: whatever an application calls its fields, there is one mapping, no clash between `app` and
+`app.name`, and no limit on fields to run into. Newer field types come first, with what an older or smaller server takes
+instead.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+COMPONENT = "tidegate-logs"
+TEMPLATE = "tidegate-logs"
+PATTERN = "logs-*-*"
+PRIORITY = 150
+"""Above Elasticsearch's own `logs` template (100), below what Elastic's integrations install (200)."""
+FALLBACKS: dict[str, dict[str, Any]] = {
+    "match_only_text": {"type": "text"},
+    "wildcard": {"type": "keyword", "ignore_above": 8191},
+    "constant_keyword": {"type": "keyword"},
+}
+"""Field types that a server may lack, and what does instead."""
+_TERM = 8191
+"""Characters: a longer one may exceed Lucene's 32,766 bytes for a term."""
+
+
+def _keyword() -> dict[str, Any]:
+    return {"type": "keyword", "ignore_above": 1024}
+
+
+def properties() -> dict[str, Any]:
+    """The fields, by dotted name."""
+    keywords = (
+        "log.level",
+        "log.logger",
+        "log.flags",
+        "log.iostream",
+        "log.file.path",
+        "service.name",
+        "service.version",
+        "service.environment",
+        "host.name",
+        "event.dataset",
+        "error.type",
+        "trace.id",
+        "span.id",
+        "container.id",
+        "container.name",
+        "kubernetes.pod.name",
+        "kubernetes.pod.uid",
+        "kubernetes.namespace",
+        "kubernetes.container.name",
+        "ecs.version",
+    )
+    fields: dict[str, Any] = {name: _keyword() for name in keywords}
+    fields["@timestamp"] = {"type": "date"}
+    fields["event.created"] = {"type": "date"}
+    fields["message"] = {"type": "match_only_text"}
+    fields["error.message"] = {"type": "match_only_text"}
+    fields["error.stack_trace"] = {
+        "type": "wildcard",
+        "ignore_above": _TERM,
+        "fields": {"text": {"type": "match_only_text"}},
+    }
+    fields["log.offset"] = {"type": "long"}
+    fields["labels"] = {"type": "flattened", "ignore_above": _TERM}
+    fields["data_stream.type"] = {"type": "constant_keyword", "value": "logs"}
+    fields["data_stream.dataset"] = {"type": "constant_keyword"}
+    fields["data_stream.namespace"] = {"type": "constant_keyword"}
+    return fields
+
+
+def component(missing: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The component template's body, without field types that the server lacks."""
+    fields = {name: _replace(field, missing) for name, field in properties().items()}
+    mappings = {"dynamic": "true", "date_detection": False, "properties": _nest(fields)}
+    return {"template": {"mappings": mappings}, "_meta": {"managed_by": "tidegate"}}
+
+
+def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:
+    """The index template's body; `retention` in seconds. `logs@custom`, the users' own, is applied last."""
+    body: dict[str, Any] = {
+        "index_patterns": [PATTERN],
+        "priority": PRIORITY,
+        "data_stream": {},
+        "composed_of": [COMPONENT, "logs@custom"],
+        "ignore_missing_component_templates": ["logs@custom"],
+        "template": {"settings": {"index": {"mapping": {"total_fields": {"ignore_dynamic_beyond_limit": True}}}}},
+        "_meta": {"managed_by": "tidegate"},
+    }
+    if lifecycle and retention:
+        body["template"]["lifecycle"] = {"data_retention": f"{max(int(retention), 1)}s"}
+    return body
+
+
+def _replace(field: dict[str, Any], missing: frozenset[str]) -> dict[str, Any]:
+    """A field as a server without some types takes it."""
+    out = copy.deepcopy(field)
+    kind = str(out["type"])
+    if kind in missing and kind in FALLBACKS:
+        out = {**FALLBACKS[kind], **({"fields": out["fields"]} if "fields" in out else {})}
+    if "fields" in out:
+        out["fields"] = {name: _replace(inner, missing) for name, inner in out["fields"].items()}
+    return out
+
+
+def _nest(fields: dict[str, Any]) -> dict[str, Any]:
+    """Dotted names to nested `properties`."""
+    tree: dict[str, Any] = {}
+    for name, field in fields.items():
+        node = tree
+        *path, leaf = name.split(".")
+        for step in path:
+            node = node.setdefault(step, {"properties": {}})["properties"]
+        node[leaf] = field
+    return tree

@@ -1,0 +1,20 @@
+"""Real servers, started once for all end-to-end tests."""
+
+from __future__ import annotations
+
+import collections.abc
+
+import pytest
+
+from tests import conftest
+from tests.services import elasticsearch
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_url() -> collections.abc.Iterator[str]:
+    """The address of a real Elasticsearch."""
+    try:
+        with elasticsearch.address() as url:
+            yield url
+    except elasticsearch.UnavailableError as error:
+        conftest.unavailable(str(error))

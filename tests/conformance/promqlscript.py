@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from tidegate.model import labels as labels_
 
-Value: TypeAlias = float | None | Literal["stale", "native"]
+Value: TypeAlias = float | Literal["stale", "native"] | None
 """A number, nothing (`_`), the stale marker, or a native histogram, which is not loaded."""
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}

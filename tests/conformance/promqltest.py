@@ -28,7 +28,7 @@ _TOLERANCE = 1e-6
 _TINY = 2.2250738585072014e-308
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The eval needs something that the engine does not have, and says so."""
 
 
@@ -65,7 +65,7 @@ class Store(memory_series.MemorySeries):
 
 def almost_equal(a: float, b: float) -> bool:
     """Prometheus' `almost.Equal` with its test tolerance."""
-    if np.isnan(a) and np.isnan(b) or a == b:
+    if (np.isnan(a) and np.isnan(b)) or a == b:
         return True
     size, distance = abs(a) + abs(b), abs(a - b)
     if a == 0 or b == 0 or size < _TINY:
@@ -184,7 +184,7 @@ class Runner:
         place = f"{self.report.path.name}:{command.line}: {command.expr}"
         try:
             self._eval(command)
-        except Refused as why:
+        except RefusedError as why:
             self.report.refusals.append(f"{place}: {why}")
         except AssertionError as why:
             self.report.failures.append(f"{place}: {why}")
@@ -198,7 +198,7 @@ class Runner:
 
     def _eval(self, command: promqlscript.Eval) -> None:
         if command.native:
-            raise Refused("expects native histograms")
+            raise RefusedError("expects native histograms")
         self.store.wanted = False
         try:
             query = self._engine().prepare(command.expr)
@@ -210,7 +210,7 @@ class Runner:
             self._same(command, got)
         except AssertionError:
             if self.store.wanted:
-                raise Refused("reads series that could not be loaded") from None
+                raise RefusedError("reads series that could not be loaded") from None
             raise
         if not command.step and isinstance(got, series.Vector | series.Scalar):
             self._again_as_range(command, query, got)
@@ -228,11 +228,11 @@ class Runner:
 
     def _failed(self, command: promqlscript.Eval, error: problems.QueryError) -> None:
         if str(error).startswith("not supported: "):
-            raise Refused(str(error))
+            raise RefusedError(str(error))
         if not command.fail:
             raise AssertionError(f"error: {error}")
         if self.store.wanted:
-            raise Refused("reads series that could not be loaded")
+            raise RefusedError("reads series that could not be loaded")
         if command.fail_message and str(error) != command.fail_message:
             raise AssertionError(f"expected the error {command.fail_message!r}, got {str(error)!r}")
         if command.fail_pattern and not re.search(command.fail_pattern, str(error)):

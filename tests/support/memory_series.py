@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -87,7 +88,7 @@ class MemorySeries:
 
 def _frame(times: tuple[int, ...]) -> tuple[int, ...]:
     """Series whose samples come at the same phase of the same step share a block, even when some have gaps."""
-    step = min((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
+    step = min((b - a for a, b in itertools.pairwise(times)), default=0)
     return (step, times[0] % step) if step else (0, 0)
 
 

@@ -119,7 +119,7 @@ def _variance(runs: _Runs) -> Floats:
     return sums.total(centred * centred, shape) / runs.counts
 
 
-def _reduce(op: str, runs: _Runs) -> Floats:
+def _reduce(op: str, runs: _Runs) -> Floats:  # noqa: PLR0911 - one return for each operator
     match op:
         case "sum":
             return sums.total(runs.filled(0.0), runs.shape())

@@ -10,6 +10,7 @@ import numpy as np
 from tidegate.metrics.promql import frames, overtime, panels, pointwise
 from tidegate.metrics.promql.selectors import InstantSelector
 from tidegate.metrics.promql.values import (
+    SAME_LABELS,
     Context,
     Flags,
     Floats,
@@ -21,7 +22,6 @@ from tidegate.metrics.promql.values import (
     fail,
     unnamed,
 )
-from tidegate.metrics.promql.values import SAME_LABELS
 
 
 class Number(ScalarNode):

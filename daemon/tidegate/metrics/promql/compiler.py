@@ -76,7 +76,7 @@ def compiled(tree: Tree) -> Node:
     return _vector(tree)
 
 
-def fixed(tree: Tree) -> bool:
+def fixed(tree: Tree) -> bool:  # noqa: PLR0911 - one return for each kind of node
     """Whether the value is the same at every step."""
     match syntax.kind(tree):
         case "NumberLiteral" | "StringLiteral":

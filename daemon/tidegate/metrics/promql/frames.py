@@ -119,9 +119,7 @@ def has_duplicates(codes: Codes) -> bool:
         hashes += codes[:, index]
         hashes ^= hashes >> 29
     hashes.sort()
-    if not bool((hashes[1:] == hashes[:-1]).any()):
-        return False
-    return group_rows(codes)[1] < rows
+    return bool((hashes[1:] == hashes[:-1]).any()) and group_rows(codes)[1] < rows
 
 
 def column(frame: columns.LabelFrame, name: str) -> Codes:

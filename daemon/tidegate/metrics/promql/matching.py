@@ -101,7 +101,7 @@ def _crowded(present: Flags, keys: frames.Ids) -> Flags:
     if len(keys) < 2 or bool(fresh.all()):
         return np.zeros(len(present), np.bool_)
     sizes = np.add.reduceat(present[:, order].astype(np.int64), np.flatnonzero(fresh), axis=1)
-    crowded: Flags = (sizes > 1).any(axis=1)
+    crowded: Flags = np.logical_or.reduce(sizes > 1, axis=1)
     return crowded
 
 
@@ -184,7 +184,7 @@ class VectorVector(VectorNode):
         """The one side must have at most one series of each group at each step."""
         if int(np.bincount(ids, minlength=count).max()) < 2:
             return
-        seen = one.mask() & many.mask().any(axis=1)[:, None]
+        seen = one.mask() & np.logical_or.reduce(many.mask(), axis=1, keepdims=True)
         for step in np.flatnonzero(_crowded(seen, ids)).tolist():
             shown = np.flatnonzero(seen[step])
             shown = shown[np.argsort(ids[shown], kind="stable")]
@@ -194,10 +194,7 @@ class VectorVector(VectorNode):
     def _duplicate(self, ctx: Context, one: Vec, first: int, second: int) -> Exception:
         names = self.matching.labels
         frame = one.labels
-        if self.matching.on:
-            matched = frames.keep(frame, names)
-        else:
-            matched = frames.drop(frame, (labels_.NAME, *names))
+        matched = frames.keep(frame, names) if self.matching.on else frames.drop(frame, (labels_.NAME, *names))
         rows = np.array([first, second])
         group = labels_.text(ctx.texts.labels(frames.take(matched, rows))[0])
         pair = ", ".join(sorted(labels_.text(each) for each in ctx.texts.labels(frames.take(frame, rows))))

@@ -136,4 +136,4 @@ class Absent(VectorNode):
                 there |= windows.at_least(1).any(axis=1)
             return there
         vec = self.operand.vector(ctx)
-        return vec.mask().any(axis=1) if len(vec) else there
+        return np.logical_or.reduce(vec.mask(), axis=1) if len(vec) else there

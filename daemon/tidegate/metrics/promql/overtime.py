@@ -176,7 +176,8 @@ def _doubled(windows: Windows, pick: np.ufunc) -> Floats:
 
 
 def _rows(table: Floats, index: Rows) -> Floats:
-    return table[index[:, 0]] if index.shape[1] == 1 else np.take_along_axis(table, index, axis=0)
+    found = table[index[:, 0]] if index.shape[1] == 1 else np.take_along_axis(table, index, axis=0)
+    return np.asarray(found, np.float64)
 
 
 def quantile(windows: Windows, levels: Floats) -> tuple[Floats, Flags]:
@@ -192,7 +193,8 @@ def quantile(windows: Windows, levels: Floats) -> tuple[Floats, Flags]:
 
 
 def _holes(rows: Floats, mask: Flags | None) -> Floats:
-    return np.isnan(_kept(rows, mask, 0.0)).sum(axis=0).astype(np.float64)
+    found: Floats = np.isnan(_kept(rows, mask, 0.0)).sum(axis=0, dtype=np.float64)
+    return found
 
 
 def quantiles(ordered: Floats, nans: Floats, counts: Floats, level: float) -> Floats:
@@ -232,7 +234,7 @@ def _line(windows: Windows, target: Floats | None) -> Floats:
     for step, begin, end, mask in windows.slabs():
         if end - begin < 2:
             continue
-        origin = int(panel.times[begin:end].max())
+        origin = int(windows.ends[step])
         clock = (panel.wide(panel.times[begin:end]) - origin) / 1000.0
         at = None if target is None else target[step] - origin / 1000.0
         result[step] = _fitted(

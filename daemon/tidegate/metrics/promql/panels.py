@@ -23,7 +23,7 @@ from tidegate.model import series
 Rows: TypeAlias = npt.NDArray[np.int64]
 Cell = TypeVar("Cell", bound=np.generic)
 
-BIG_BLOCK = 1 << 18
+BIG_BLOCK = 1 << 16
 """Cells from which a block is used as it is, instead of being copied together with others."""
 _NEVER = np.iinfo(np.int64).max
 
@@ -173,9 +173,15 @@ def windows(panel: Panel, starts: Times, ends: Times) -> Windows:
 # --- making panels -----------------------------------------------------------------------------------------------
 
 
-def source(selection: columns.Selection, *, stale: bool) -> Source:
-    """Panels of a selection; `stale` keeps the stale markers as samples (an instant selector looks at them)."""
+def source(selection: columns.Selection, *, stale: bool, newest: bool = False) -> Source:
+    """Panels of a selection.
+
+    `stale` keeps the stale markers as samples (an instant selector looks at them); `newest` says that only each series'
+    newest sample will be looked at.
+    """
     selection = _merged(selection)
+    if newest:
+        selection = columns.Selection(selection.labels, tuple(_newest(block) for block in selection.blocks))
     spans: list[tuple[int, columns.Block]] = []
     start = 0
     for block in selection.blocks:
@@ -186,6 +192,13 @@ def source(selection: columns.Selection, *, stale: bool) -> Source:
     if len(spans) == 1 and spans[0][1].values.shape[1] == len(selection.labels):
         return Source(selection.labels, tuple(_single(slice(None), spans[0][1], stale)))
     return Source(selection.labels, tuple(_panels(spans, stale)))
+
+
+def _newest(block: columns.Block) -> columns.Block:
+    last = block.values[-1:]
+    if len(block.times) < 2 or (block.gaps and bool((last.view(np.int64) == series.ABSENT_BITS).any())):
+        return block
+    return columns.Block(block.times[-1:], last, gaps=False)
 
 
 def _panels(spans: list[tuple[int, columns.Block]], stale: bool) -> Iterator[Panel]:
@@ -293,7 +306,7 @@ def _owners(owner: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
 def _merged(selection: columns.Selection) -> columns.Selection:
     """One series for each label set: the same series may come from two sources, one after the other."""
     codes = selection.labels.codes
-    if len(selection.blocks) < 2 or not frames.has_duplicates(codes):
+    if len(selection.blocks) < 2 or _told_apart(selection) or not frames.has_duplicates(codes):
         return selection
     ids, count = frames.group_rows(codes)
     doubled = np.bincount(ids, minlength=count)[ids] > 1
@@ -316,6 +329,19 @@ def _merged(selection: columns.Selection) -> columns.Selection:
     return columns.Selection(frames.take(selection.labels, rows), (*rest, joined))
 
 
+def _told_apart(selection: columns.Selection) -> bool:
+    """Whether the labels that are the same all over a block (a target's own) differ from block to block."""
+    codes = selection.labels.codes
+    widths = np.array([block.values.shape[1] for block in selection.blocks if block.values.shape[1]])
+    starts = np.cumsum(widths) - widths
+    own = [
+        index
+        for index in range(codes.shape[1])
+        if bool((codes[:, index] == np.repeat(codes[starts, index], widths)).all())
+    ]
+    return bool(own) and not frames.has_duplicates(codes[starts][:, own])
+
+
 def _joined(
     parts: Sequence[tuple[columns.Block, npt.NDArray[np.int64]]],
 ) -> tuple[npt.NDArray[np.int64], columns.Block]:
@@ -328,4 +354,4 @@ def _joined(
         new = block.values.view(np.int64)
         target = np.ix_(rows, cells)
         bits[target] = np.where(new == series.ABSENT_BITS, bits[target], new)
-    return kept, columns.Block(times, bits.view(np.float64), True)
+    return kept, columns.Block(times, bits.view(np.float64), gaps=True)

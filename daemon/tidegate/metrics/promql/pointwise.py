@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tidegate.metrics.promql.values import Floats
 
 Function: TypeAlias = Callable[[Floats], Floats]
+Days: TypeAlias = npt.NDArray[np.datetime64]
 Parts: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -59,41 +60,61 @@ def clamped(x: Floats, low: Floats, high: Floats) -> Floats:
     return np.maximum(low, np.minimum(high, x))
 
 
-def _civil(x: Floats) -> tuple[npt.NDArray[np.datetime64], Parts, npt.NDArray[np.bool_]]:
+def _civil(x: Floats) -> tuple[Days, Parts, npt.NDArray[np.bool_]]:
     """Day, second of the day, and which values are times at all."""
     usable = np.isfinite(x) & (np.abs(x) < 1e14)
     seconds = np.trunc(np.where(usable, x, 0.0)).astype(np.int64)
     return (seconds // 86400).astype("datetime64[D]"), seconds % 86400, usable
 
 
-def _date(part: Callable[[npt.NDArray[np.datetime64], Parts], Parts]) -> Function:
+def _of_day(part: Callable[[Days], Parts]) -> Function:
     def function(x: Floats) -> Floats:
-        day, second, usable = _civil(x)
-        return np.where(usable, part(day, second).astype(np.float64), np.nan)
+        day, _, usable = _civil(x)
+        return np.where(usable, part(day).astype(np.float64), np.nan)
 
     return function
 
 
-def _months(day: npt.NDArray[np.datetime64]) -> Parts:
-    return day.astype("datetime64[M]").astype(np.int64)
+def _of_clock(part: Callable[[Parts], Parts]) -> Function:
+    def function(x: Floats) -> Floats:
+        _, second, usable = _civil(x)
+        return np.where(usable, part(second).astype(np.float64), np.nan)
+
+    return function
 
 
-def _days(from_: npt.NDArray[np.datetime64], to: npt.NDArray[np.datetime64]) -> Parts:
-    return (to.astype("datetime64[D]") - from_.astype("datetime64[D]")).astype(np.int64)
+def _number(day: Days, unit: str) -> Parts:
+    """The number of the day's month or year since 1970."""
+    numbers: Parts = day.astype(f"datetime64[{unit}]").astype(np.int64)
+    return numbers
+
+
+def _first(numbers: Parts, unit: str) -> Parts:
+    """The number of the first day of months or years."""
+    days: Parts = numbers.astype(f"datetime64[{unit}]").astype("datetime64[D]").astype(np.int64)
+    return days
+
+
+def _within(day: Days, unit: str) -> Parts:
+    """The day's number within its month or year, from 1."""
+    return day.astype(np.int64) - _first(_number(day, unit), unit) + 1
+
+
+def _month_length(day: Days) -> Parts:
+    month = _number(day, "M")
+    return _first(month + 1, "M") - _first(month, "M")
 
 
 DATES: Mapping[str, Function] = MappingProxyType(
     {
-        "minute": _date(lambda day, second: second // 60 % 60),
-        "hour": _date(lambda day, second: second // 3600),
-        "day_of_week": _date(lambda day, second: (day.astype(np.int64) + 4) % 7),
-        "day_of_month": _date(lambda day, second: _days(day.astype("datetime64[M]"), day) + 1),
-        "day_of_year": _date(lambda day, second: _days(day.astype("datetime64[Y]"), day) + 1),
-        "days_in_month": _date(
-            lambda day, second: _days(day.astype("datetime64[M]"), day.astype("datetime64[M]") + np.timedelta64(1, "M"))
-        ),
-        "month": _date(lambda day, second: _months(day) % 12 + 1),
-        "year": _date(lambda day, second: _months(day) // 12 + 1970),
+        "minute": _of_clock(lambda second: second // 60 % 60),
+        "hour": _of_clock(lambda second: second // 3600),
+        "day_of_week": _of_day(lambda day: (day.astype(np.int64) + 4) % 7),
+        "day_of_month": _of_day(lambda day: _within(day, "M")),
+        "day_of_year": _of_day(lambda day: _within(day, "Y")),
+        "days_in_month": _of_day(_month_length),
+        "month": _of_day(lambda day: _number(day, "M") % 12 + 1),
+        "year": _of_day(lambda day: _number(day, "Y") + 1970),
     }
 )
 """Parts of a time in UTC, given in unix seconds. Values that are not times give NaN."""

@@ -80,7 +80,8 @@ def _add_resets(windows: Windows, result: Floats) -> None:
 def _between(windows: Windows, steps: Floats, chosen: Rows, low: int) -> Floats:
     """[steps, chosen]: the sum of `steps[i]` over the pairs of neighbours (i, i+1) inside each window."""
     lo, hi = _columns(windows, chosen)
-    lo, hi = lo - low, np.maximum(hi - 1 - low, lo - low)
+    lo = np.minimum(lo - low, len(steps))
+    hi = np.maximum(hi - 1 - low, lo)
     if len(lo) > 1 and bool(np.isfinite(steps).all()):
         prefix = np.zeros((len(steps) + 1, steps.shape[1]))
         np.cumsum(steps, axis=0, out=prefix[1:])
@@ -118,10 +119,7 @@ def counted(*, resets: bool) -> Function:
         low, high = _span(windows)
         if high - low >= 2:
             before, after = windows.panel.values[low : high - 1], windows.panel.values[low + 1 : high]
-            if resets:
-                events = after < before
-            else:
-                events = (after != before) & ~(np.isnan(after) & np.isnan(before))
+            events = after < before if resets else (after != before) & ~(np.isnan(after) & np.isnan(before))
             chosen = np.flatnonzero(events.any(axis=0))
             result[:, chosen] = _between(windows, events[:, chosen].astype(np.float64), chosen, low)
         return result, windows.at_least(1)

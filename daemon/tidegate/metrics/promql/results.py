@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from tidegate.metrics.promql import frames, panels
 from tidegate.metrics.promql.values import SAME_LABELS, Context, Floats, Times, Vec, cleared, fail
@@ -28,13 +27,12 @@ def matrix(ctx: Context, chunks: list[tuple[Times, Vec]]) -> series.Matrix:
             mask = None if vec.present is None else vec.present[:, index]
             point = (times, values[index]) if mask is None else (times[mask], values[index][mask])
             parts.setdefault(labels, []).append(point)
-    found = [series.Series(labels, _joined(points, 0), _joined(points, 1)) for labels, points in sorted(parts.items())]
-    return series.Matrix(tuple(found))
+    return series.Matrix(tuple(_series(labels, points) for labels, points in sorted(parts.items())))
 
 
-def _joined(points: list[tuple[Times, Floats]], which: int) -> npt.NDArray[np.generic]:
-    arrays = [point[which] for point in points]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+def _series(labels: labels_.Labels, points: list[tuple[Times, Floats]]) -> series.Series:
+    times, values = zip(*points, strict=True)
+    return series.Series(labels, np.concatenate(times), np.concatenate(values))
 
 
 def windows(ctx: Context, ranges: panels.Ranges) -> series.Matrix:

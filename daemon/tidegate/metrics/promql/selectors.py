@@ -13,7 +13,7 @@ import numpy as np
 
 from tidegate.metrics import columns
 from tidegate.metrics.promql import panels
-from tidegate.metrics.promql.values import Context, Floats, RangeNode, Times, Vec, VectorNode
+from tidegate.metrics.promql.values import Context, Flags, Floats, RangeNode, Times, Vec, VectorNode
 from tidegate.model import alerts, series
 
 At: TypeAlias = int | Literal["start", "end"] | None
@@ -47,13 +47,10 @@ class When:
         return (first - self.offset, last - self.offset) if fixed is None else (fixed - self.offset,) * 2
 
 
-def _load(
-    ctx: Context, key: int, matchers: tuple[alerts.Matcher, ...], span: tuple[int, int], *, stale: bool
-) -> panels.Source:
-    selection = ctx.reader.select(matchers, *span)
+def _load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: int) -> columns.Selection:
+    selection = ctx.reader.select(matchers, start, end)
     ctx.budget.spend(sum(block.values.size for block in selection.blocks))
-    made = ctx.sources[key] = panels.source(selection, stale=stale)
-    return made
+    return selection
 
 
 class InstantSelector(VectorNode):
@@ -65,7 +62,8 @@ class InstantSelector(VectorNode):
 
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
-        _load(ctx, id(self), self.matchers, (first - ctx.lookback, last), stale=True)
+        selection = _load(ctx, self.matchers, first - ctx.lookback, last)
+        ctx.sources[id(self)] = panels.source(selection, stale=True, newest=first == last)
 
     def vector(self, ctx: Context) -> Vec:
         return self._newest(ctx, stamps=False)
@@ -77,7 +75,7 @@ class InstantSelector(VectorNode):
     def _newest(self, ctx: Context, *, stamps: bool) -> Vec:
         source, at = ctx.sources[id(self)], self.when.times(ctx)
 
-        def newest(windows: panels.Windows) -> tuple[Floats, panels.Flags]:
+        def newest(windows: panels.Windows) -> tuple[Floats, Flags]:
             values = windows.panel.pick(windows.hi - 1)
             present = windows.at_least(1) & (values.view(np.int64) != series.STALE_BITS)
             if stamps:
@@ -99,7 +97,7 @@ class RangeSelector(RangeNode):
 
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
-        _load(ctx, id(self), self.matchers, (first - self.span, last), stale=False)
+        ctx.sources[id(self)] = panels.source(_load(ctx, self.matchers, first - self.span, last), stale=False)
 
     def windows(self, ctx: Context) -> panels.Ranges:
         source, ends = ctx.sources[id(self)], self.when.times(ctx)
@@ -141,6 +139,6 @@ class Subquery(RangeNode):
 
 def _selection(vec: Vec, grid: Times) -> columns.Selection:
     if vec.present is None:
-        return columns.Selection(vec.labels, (columns.Block(grid, vec.values, False),))
+        return columns.Selection(vec.labels, (columns.Block(grid, vec.values, gaps=False),))
     bits = np.where(vec.present, vec.values.view(np.int64), series.ABSENT_BITS)
-    return columns.Selection(vec.labels, (columns.Block(grid, bits.view(np.float64), True),))
+    return columns.Selection(vec.labels, (columns.Block(grid, bits.view(np.float64), gaps=True),))

@@ -51,9 +51,9 @@ def parse(text: str) -> Tree:
         return promql_parser.parse(text)
     except ValueError as error:
         message = str(error)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
     except BaseException as error:  # noqa: BLE001 - the parser's panics are no `Exception`
-        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
-            raise
         message = f"invalid promql query: {error}"
     plain = _STRINGS.sub(lambda match: "_" * len(match.group()), text)
     for pattern, form in _NOT_YET:
@@ -95,7 +95,7 @@ def children(tree: Tree) -> list[Tree]:
     return []
 
 
-def value_type(tree: Tree) -> str:
+def value_type(tree: Tree) -> str:  # noqa: PLR0911 - one return for each kind of node
     """`scalar`, `vector`, `matrix` or `string`."""
     match kind(tree):
         case "NumberLiteral":

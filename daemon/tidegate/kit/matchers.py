@@ -70,7 +70,7 @@ class Conditions:
     def __init__(self, matchers: Iterable[alerts.Matcher]) -> None:
         """Raises `QueryError` when a pattern is not RE2."""
         self.matchers = tuple(matchers)
-        self._tests = tuple((matcher.name, _test(matcher)) for matcher in self.matchers)
+        self._tests = tuple((matcher.name, test(matcher)) for matcher in self.matchers)
 
     def matches(self, of: labels.Labels) -> bool:
         """Whether a label set meets all of them; true when there are none."""
@@ -91,7 +91,8 @@ def _compile(pattern: str) -> Any:
         raise problems.QueryError(f"not an RE2 pattern: {reason.replace('(?:' + pattern + ')', pattern)}") from None
 
 
-def _test(matcher: alerts.Matcher) -> Callable[[str], bool]:
+def test(matcher: alerts.Matcher) -> Callable[[str], bool]:
+    """Whether a label value meets the condition, compiled once. Raises `QueryError` when a pattern is not RE2."""
     value = matcher.value
     if matcher.op == "=":
         return lambda given: given == value

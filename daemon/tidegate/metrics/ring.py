@@ -1,0 +1,151 @@
+"""One memory-mapped ring of rows: `[slot, column]` float64 values and one int64 timestamp a slot.
+
+A row is written values first, then its timestamp, then the count of rows, so a process that is killed loses at most the
+row in flight. The oldest `SPARE` slots are never shown: the next rows go there, so what a reader holds is not overwritten
+while it works. Growing writes a new file beside the old one and renames it. Which series a column belongs to is not
+known here.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.model import series
+
+SPARE = 8
+MAGIC = b"TIDERING"
+VERSION = 1
+HEADER = 4096
+_FIXED = struct.Struct("<8sIIqqI")  # magic, version, reserved, slots, columns, checksum of what is before
+_ROWS_AT = 64
+
+
+class TornError(Exception):
+    """The file is not a ring of ours, or not a whole one."""
+
+
+class Ring:
+    """One ring file, open for writing by one process."""
+
+    def __init__(self, path: pathlib.Path, *, slots: int = 0, columns: int = 0) -> None:
+        """Make a ring (`slots` given), or open one. Raises `TornError` or `OSError`."""
+        self.path = path
+        if slots:
+            _create(path, slots, columns)
+        with path.open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < HEADER:
+                raise TornError(f"{size} bytes are too few for a header")
+            self._map = mmap.mmap(file.fileno(), 0)
+        self.slots, self.columns = _header(self._map, size)
+        self._count = np.frombuffer(self._map, np.int64, 1, _ROWS_AT)
+        self.times: series.Times = np.frombuffer(self._map, np.int64, self.slots, HEADER)
+        start = HEADER + 8 * self.slots
+        flat = np.frombuffer(self._map, np.float64, self.slots * self.columns, start)
+        self.values: series.Values = flat.reshape(self.slots, self.columns)
+        self._check()
+
+    @property
+    def rows(self) -> int:
+        """Rows ever written."""
+        return int(self._count[0])
+
+    @property
+    def first(self) -> int:
+        """Number of the oldest row that may be read."""
+        return max(self.rows - (self.slots - SPARE), 0)
+
+    @property
+    def last_time(self) -> int:
+        """Timestamp of the newest row; -1 without one."""
+        return int(self.times[(self.rows - 1) % self.slots]) if self.rows else -1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self._map)
+
+    def write(self, at_ms: int, row: series.Values) -> None:
+        """Add a row; `row` may be shorter than the ring is wide."""
+        slot = self.rows % self.slots
+        self.values[slot, : row.size] = row
+        if row.size < self.columns:
+            self.values[slot, row.size :].view(np.int64)[:] = series.ABSENT_BITS
+        self.times[slot] = at_ms
+        self._count[0] = self.rows + 1
+
+    def row_times(self, first: int, end: int) -> series.Times:
+        """Timestamps of rows [first, end)."""
+        start, stop = first % self.slots, (end - 1) % self.slots + 1
+        if end <= first:
+            return self.times[:0]
+        return self.times[start:stop] if start < stop else np.concatenate((self.times[start:], self.times[:stop]))
+
+    def window(self, first: int, end: int, low: int, high: int) -> series.Values:
+        """Values of rows [first, end) and columns [low, high): a view, or a copy where the ring wraps."""
+        start, stop = first % self.slots, (end - 1) % self.slots + 1
+        if end <= first:
+            return self.values[:0, low:high]
+        if start < stop:
+            return self.values[start:stop, low:high]
+        return np.concatenate((self.values[start:, low:high], self.values[:stop, low:high]))
+
+    def span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """Numbers [first, end) of the readable rows with start_ms < time <= end_ms."""
+        first, end = self.first, self.rows
+        times = self.row_times(first, end)
+        low, high = np.searchsorted(times, (start_ms, end_ms), side="right")
+        return first + int(low), first + int(high)
+
+    def resized(self, slots: int, columns: int) -> Ring:
+        """The same readable rows in a ring of another shape, under the same path; this one stays readable."""
+        temporary = self.path.with_suffix(".new")
+        bigger = Ring(temporary, slots=slots, columns=columns)
+        first = max(self.first, self.rows - (slots - SPARE))
+        width = min(columns, self.columns)
+        for number in range(first, self.rows):
+            slot = number % self.slots
+            bigger.write(int(self.times[slot]), self.values[slot, :width])
+        temporary.replace(self.path)
+        bigger.path = self.path
+        return bigger
+
+    def flush(self) -> None:
+        """Hand everything to the disk."""
+        self._map.flush()
+
+    def _check(self) -> None:
+        times = self.row_times(self.first, self.rows)
+        if self.rows < 0 or (times.size > 1 and not bool((np.diff(times) > 0).all())):
+            raise TornError("the rows are not in order of time")
+
+
+def bits(values: series.Values) -> npt.NDArray[np.int64]:
+    """The bit patterns of values."""
+    return values.view(np.int64)
+
+
+def _create(path: pathlib.Path, slots: int, columns: int) -> None:
+    with path.open("wb") as file:
+        fixed = _FIXED.pack(MAGIC, VERSION, 0, slots, columns, 0)[:-4]
+        file.write(fixed + struct.pack("<I", zlib.crc32(fixed)))
+        file.truncate(HEADER + 8 * slots + 8 * slots * columns)
+
+
+def _header(data: mmap.mmap, size: int) -> tuple[int, int]:
+    raw = data[: _FIXED.size]
+    magic, version, _, slots, columns, checksum = _FIXED.unpack(raw)
+    if magic != MAGIC or version != VERSION:
+        raise TornError("the file is of another kind or version")
+    if checksum != zlib.crc32(raw[:-4]):
+        raise TornError("the header is damaged")
+    if size != HEADER + 8 * slots + 8 * slots * columns:
+        raise TornError(f"{size} bytes do not hold {slots} slots of {columns} columns")
+    return int(slots), int(columns)

@@ -1,0 +1,253 @@
+"""The sample store: every table, one string pool, and the answer to a selector.
+
+Tables are folders of memory-mapped files, so a killed process comes back with its windows. Files that are torn or not
+ours are set aside with a message. Readers may come from any thread: what is found is decided under a lock, what is read
+stays readable (see `ring.SPARE`). PromQL is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tidegate.kit import telemetry
+from tidegate.metrics import columns, index, ring
+from tidegate.metrics import table as table_
+from tidegate.model import alerts, ports, problems, series
+from tidegate.model import labels as labels_
+
+REMEMBERED = 4096
+"""Selectors whose columns are remembered until a series comes or goes."""
+
+Found = list[tuple[table_.Table, npt.NDArray[np.int64]]]
+
+
+class Store:
+    """Implements `ports.SampleStore` and `columns.SeriesReader`."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        clock: ports.Clock,
+        registry: telemetry.Registry,
+        *,
+        retention: float = 3600.0,
+        series_limit: int = 2_000_000,
+        keep: Literal["rules", "all"] = "all",
+    ) -> None:
+        """Open the folder and everything in it. Raises `FatalError` when it cannot be used."""
+        self._folder, self._clock = folder, clock
+        self._log = telemetry.logger("store")
+        self._lock = threading.RLock()
+        self._pool = columns.StringPool()
+        self._verdicts = index.Verdicts(self._pool)
+        self._tables: dict[str, table_.Table] = {}
+        self._found: dict[tuple[alerts.Matcher, ...], Found] = {}
+        self._retention, self._limit = retention, series_limit
+        self._series = 0
+        self._need: Mapping[str, float] = {}
+        self._keep = keep
+        self._instruments(registry)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in sorted(folder.iterdir()):
+                if path.is_dir() and ".bad-" not in path.name:
+                    self._open(path)
+        except OSError as error:
+            raise problems.FatalError(f"cannot use the sample store {folder}: {error}") from error
+
+    @property
+    def pool(self) -> columns.StringPool:
+        """See `columns.SeriesReader`."""
+        return self._pool
+
+    @property
+    def series_count(self) -> int:
+        """Series in all tables."""
+        return self._series
+
+    @property
+    def size(self) -> int:
+        """Bytes of all rings."""
+        with self._lock:
+            return sum(one.ring.size for one in self._tables.values())
+
+    def table(self, key: str, interval: float) -> ports.SampleTable:
+        """See `ports.SampleStore`. Raises `FatalError` when the disk refuses."""
+        with self._lock:
+            found = self._tables.get(key)
+            if found is None:
+                found = self._make(key, interval)
+            found.interval = interval
+            found.dropped_since = None
+            found.want(self._history(found))
+            return found
+
+    def drop(self, key: str) -> None:
+        """See `ports.SampleStore`."""
+        with self._lock:
+            if key in self._tables:
+                self._tables[key].dropped_since = self._clock.now()
+
+    def need(self, lookbacks: Mapping[str, float]) -> None:
+        """How far back (seconds) each metric name is read by what is loaded now."""
+        with self._lock:
+            self._need = dict(lookbacks)
+            for one in self._tables.values():
+                one.want(self._history(one))
+
+    def sweep(self) -> None:
+        """Give back what nobody can read any more: dead series, and tables whose source is long gone."""
+        with self._lock:
+            for key, one in list(self._tables.items()):
+                one.want(self._history(one))
+                self._swept.inc(one.sweep())
+                if self._expired(one):
+                    self._remove(key)
+
+    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+        """See `columns.SeriesReader`."""
+        with self._lock:
+            plan = [
+                (one, wanted, one.ring, *one.ring.span(start_ms, end_ms), one.gap_row)
+                for one, wanted in self._find(tuple(matchers))
+            ]
+            names = sorted({name for one, *_ in plan for name in one.index.names})
+            codes = [one.index.codes(wanted, names) for one, wanted, *_ in plan]
+        blocks, frames = [], []
+        for (_, wanted, data, first, end, gap_row), code in zip(plan, codes, strict=True):
+            shown = wanted < data.columns  # a series whose first row was not written yet has no cells
+            block, kept = _block(data, wanted[shown], first, end, gap_row)
+            if block is not None:
+                blocks.append(block)
+                frames.append(code[shown] if kept is None else code[shown][kept])
+        together = np.concatenate(frames) if frames else np.zeros((0, len(names)), np.int32)
+        used = np.flatnonzero(together.any(axis=0))
+        frame = columns.LabelFrame(self._pool, tuple(names[place] for place in used), together[:, used])
+        return columns.Selection(frame, tuple(blocks))
+
+    def labels(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> list[labels_.Labels]:
+        """Label sets of the series that match and have a sample in (start_ms, end_ms]."""
+        found = self.select(matchers, start_ms, end_ms)
+        return [found.labels.labels(row) for row in range(len(found.labels))]
+
+    def close(self) -> None:
+        """Hand everything to the disk."""
+        with self._lock:
+            for one in self._tables.values():
+                one.close()
+
+    def _find(self, matchers: tuple[alerts.Matcher, ...]) -> Found:
+        found = self._found.get(matchers)
+        if found is None:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            searched = ((one, one.index.find(matchers, self._verdicts)) for one in self._tables.values())
+            found = self._found[matchers] = [(one, wanted) for one, wanted in searched if wanted.size]
+        return found
+
+    def _history(self, one: table_.Table) -> float:
+        base = self._retention if self._keep == "all" else 0.0
+        return max([base, 300.0, *(self._need.get(name, 0.0) for name in one.names())])
+
+    def _admit(self, number: int) -> None:
+        if number > 0 and self._series + number > self._limit:
+            self._refused.inc(number)
+            raise table_.refused(self._limit)
+        self._series += number
+
+    def _changed(self) -> None:
+        if self._found:
+            self._found = {}
+
+    def _make(self, key: str, interval: float) -> table_.Table:
+        path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:20]
+        slots = int(self._retention / max(interval, 0.001)) + ring.SPARE + 2 if self._keep == "all" else 0
+        try:
+            table_.Table.create(path, key, interval, min(max(slots, table_.FEWEST_SLOTS), table_.MOST_SLOTS))
+            return self._adopt(table_.Table(path, self._pool, self._drop_row, self._lock))
+        except (OSError, ring.TornError) as error:
+            raise problems.FatalError(f"cannot make a table in the sample store: {error}") from error
+
+    def _open(self, path: pathlib.Path) -> None:
+        try:
+            self._adopt(table_.Table(path, self._pool, self._drop_row, self._lock)).dropped_since = self._clock.now()
+        except (ring.TornError, OSError) as error:
+            number = 1
+            while (aside := path.with_name(f"{path.name}.bad-{number}")).exists():
+                number += 1
+            path.rename(aside)
+            self._torn.inc()
+            self._log.error("set aside a damaged table", path=str(aside), reason=str(error))
+
+    def _adopt(self, one: table_.Table) -> table_.Table:
+        self._series += one.size
+        one.admit, one.changed = self._admit, self._changed
+        self._tables[one.key] = one
+        self._changed()
+        return one
+
+    def _expired(self, one: table_.Table) -> bool:
+        return one.dropped_since is not None and self._clock.now() - one.dropped_since > self._history(one)
+
+    def _remove(self, key: str) -> None:
+        one = self._tables.pop(key)
+        one.close()
+        self._series -= one.size
+        for path in sorted(one.folder.iterdir()):
+            path.unlink()
+        one.folder.rmdir()
+        self._changed()
+
+    def _drop_row(self, reason: str) -> None:
+        self._rows_dropped.labels(reason).inc()
+
+    def _instruments(self, registry: telemetry.Registry) -> None:
+        self._rows_dropped = telemetry.Counter(
+            "tidegate_store_rows_dropped", "Rows that were not stored.", ["reason"], registry=registry
+        )
+        self._refused = telemetry.Counter(
+            "tidegate_store_series_refused", "Series refused because of `scrape.series_limit`.", registry=registry
+        )
+        self._swept = telemetry.Counter(
+            "tidegate_store_series_swept", "Dead series whose space was given back.", registry=registry
+        )
+        self._torn = telemetry.Counter(
+            "tidegate_store_tables_set_aside", "Tables that were damaged and set aside at start.", registry=registry
+        )
+        telemetry.Gauge("tidegate_store_series", "Series in the sample store.", registry=registry).set_function(
+            lambda: float(self._series)
+        )
+        telemetry.Gauge("tidegate_store_bytes", "Bytes of all sample rings.", registry=registry).set_function(
+            lambda: float(self.size)
+        )
+
+
+def _block(
+    data: ring.Ring, wanted: npt.NDArray[np.int64], first: int, end: int, gap_row: int
+) -> tuple[columns.Block | None, npt.NDArray[np.bool_] | None]:
+    """The wanted columns of rows [first, end), without series that have nothing there; and which were kept."""
+    if end <= first or not wanted.size:
+        return None, None
+    low, high = int(wanted[0]), int(wanted[-1]) + 1
+    values = data.window(first, end, low, high)
+    if high - low != wanted.size:
+        values = values[:, wanted - low]
+    times = data.row_times(first, end)
+    if gap_row < first:
+        return columns.Block(times, values, gaps=False), None
+    cells = ring.bits(np.ascontiguousarray(values))
+    absent = cells == series.ABSENT_BITS
+    kept = ~absent.all(axis=0)
+    if not kept.any():
+        return None, None
+    gaps = bool(absent.any()) or bool((cells == series.STALE_BITS).any())
+    if kept.all():
+        return columns.Block(times, values, gaps), None
+    return columns.Block(times, np.ascontiguousarray(values[:, kept]), gaps), kept

@@ -1,0 +1,239 @@
+"""The samples of one source: its ring, its series, and the rules of staleness between one row and the next.
+
+A folder holds `ring` (values) and `labels` (JSON lines: the key, then series as they come and go). A series that the last
+row had and the new one has not gets a stale marker; one that was silent for a whole ring is dead, and its column is given
+to another. `epoch` changes when columns were given back, so that whoever remembers columns can look them up again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import pathlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from tidegate.metrics import columns, index, ring
+from tidegate.model import labels as labels_
+from tidegate.model import problems, series
+
+FIRST_COLUMNS = 64
+FEWEST_SLOTS = 32
+MOST_SLOTS = 1 << 20
+
+
+class Table:
+    """Implements `ports.SampleTable`. Not safe for concurrent writers; the store's lock guards readers."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        pool: columns.StringPool,
+        dropped: Callable[[str], None],
+        lock: contextlib.AbstractContextManager[object],
+    ) -> None:
+        """Open what `create` made. `lock` guards what tables share. Raises `ring.TornError` or `OSError`."""
+        self.folder = folder
+        self._lock = lock
+        self.index = index.Index(pool)
+        self.epoch = 0
+        self.dropped_since: float | None = None
+        self.admit: Callable[[int], None] = lambda _: None
+        self.changed: Callable[[], None] = lambda: None
+        self._dropped = dropped
+        self._columns: dict[labels_.Labels, int] = {}
+        self._free: list[int] = []
+        self._pending: list[bytes] = []
+        self.ring = ring.Ring(folder / "ring")
+        self.key, self.interval = self._read_labels()
+        self._want = self.ring.slots
+        width = self.ring.columns
+        last = self._last_row()
+        self._live = np.zeros(width, np.bool_)
+        self._live[: last.size] = _real(last)
+        self._seen = np.full(width, self.ring.rows - 1, np.int64)
+        self.gap_row = self.ring.rows - 1
+        """Number of the newest row in which some series had no value."""
+
+    @staticmethod
+    def create(folder: pathlib.Path, key: str, interval: float, slots: int) -> None:
+        """Make the files of a new table."""
+        folder.mkdir(parents=True)
+        (folder / "labels").write_bytes(orjson.dumps({"key": key, "interval": interval}) + b"\n")
+        ring.Ring(folder / "ring", slots=slots, columns=FIRST_COLUMNS)
+
+    @property
+    def size(self) -> int:
+        """How many series it holds."""
+        return len(self._columns)
+
+    def names(self) -> set[str]:
+        """The metric names of its series."""
+        return {labels_.get(labels, labels_.NAME) for labels in self._columns}
+
+    def labels(self) -> Iterable[labels_.Labels]:
+        """The label sets of its series."""
+        return self._columns.keys()
+
+    def column(self, labels: labels_.Labels) -> int:
+        """See `ports.SampleTable`."""
+        found = self._columns.get(labels)
+        if found is not None:
+            return found
+        with self._lock:
+            return self._new_column(labels)
+
+    def _new_column(self, labels: labels_.Labels) -> int:
+        self.admit(1)
+        column = self._free.pop() if self._free else len(self._columns)
+        self._columns[labels] = column
+        self._pending.append(orjson.dumps({"c": column, "l": dict(labels)}) + b"\n")
+        self.index.put(column, labels)
+        # Rows before this one have nothing in the new column.
+        self.gap_row = self.ring.rows - 1
+        self.changed()
+        return column
+
+    def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
+        """See `ports.SampleTable`. Raises `ValueError` for columns that belong to no series or stand twice."""
+        if at_ms <= self.ring.last_time:
+            self._dropped("out_of_order")
+            return
+        self._write_labels()
+        self._make_room()
+        row = np.full(self.ring.columns, np.nan)
+        cells = ring.bits(row)
+        cells[:] = series.ABSENT_BITS
+        if columns.size:
+            self._check(columns)
+            row[columns] = values
+        now = _real(row)
+        if not partial:
+            cells[self._live & ~now & (cells == series.ABSENT_BITS)] = series.STALE_BITS
+        number = self.ring.rows
+        self.ring.write(at_ms, row)
+        self._seen[now] = number
+        self._live = self._live | now if partial else now
+        if int(now.sum()) < len(self._columns):
+            self.gap_row = number
+
+    def end(self, at_ms: int) -> None:
+        """See `ports.SampleTable`."""
+        if self._live.any():
+            self.append(at_ms, np.zeros(0, np.int32), np.zeros(0))
+
+    def want(self, seconds: float) -> None:
+        """Keep at least this much history from the next row on."""
+        wanted = math.ceil(seconds / max(self.interval, 0.001)) + ring.SPARE + 2
+        self._want = min(max(wanted, FEWEST_SLOTS), MOST_SLOTS)
+
+    def sweep(self) -> int:
+        """Give back the columns of series that were silent for a whole ring; how many."""
+        horizon = self.ring.rows - self.ring.slots
+        dead = [(labels, column) for labels, column in self._columns.items() if self._seen[column] < horizon]
+        if not dead:
+            return 0
+        for labels, _ in dead:
+            del self._columns[labels]
+        free = [column for _, column in dead]
+        self.index.remove(np.array(free, np.int64))
+        self._pending.append(orjson.dumps({"f": free}) + b"\n")
+        self._write_labels()
+        self._free += free
+        self.admit(-len(free))
+        self.epoch += 1
+        self.changed()
+        return len(free)
+
+    def close(self) -> None:
+        """Write what is pending, and hand the ring to the disk."""
+        self._write_labels()
+        self.ring.flush()
+
+    def _check(self, given: series.Columns) -> None:
+        if np.unique(given).size != given.size:
+            raise ValueError("a series stands twice in one row")
+        if int(given.max()) >= self._width() or int(given.min()) < 0:
+            raise ValueError("a column that belongs to no series")
+        if self._free and np.isin(given, self._free).any():
+            raise ValueError("a column that was given back: look the series up again")
+
+    def _width(self) -> int:
+        return len(self._columns) + len(self._free)
+
+    def _make_room(self) -> None:
+        width = self.ring.columns
+        while width < self._width():
+            width *= 2
+        slots = self.ring.slots if self.ring.slots * 0.5 <= self._want <= self.ring.slots else self._want
+        if width == self.ring.columns and slots == self.ring.slots:
+            return
+        self.ring = self.ring.resized(slots, width)
+        grown = width - self._live.size
+        self._live = np.concatenate((self._live, np.zeros(grown, np.bool_)))
+        self._seen = np.concatenate((self._seen, np.full(grown, self.ring.rows)))
+        self.gap_row = self.ring.rows
+
+    def _last_row(self) -> series.Values:
+        if not self.ring.rows:
+            return np.zeros(0)
+        return self.ring.values[(self.ring.rows - 1) % self.ring.slots]
+
+    def _write_labels(self) -> None:
+        if self._pending:
+            with (self.folder / "labels").open("ab") as file:
+                file.write(b"".join(self._pending))
+            self._pending.clear()
+
+    def _read_labels(self) -> tuple[str, float]:
+        """Replay the label file; a torn last line is a series whose first row was never written."""
+        path = self.folder / "labels"
+        lines = path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            torn = lines.pop()
+            with path.open("r+b") as file:
+                file.truncate(path.stat().st_size - len(torn))
+        try:
+            head = orjson.loads(lines[0])
+            owners = _owners(lines[1:], self.ring.columns)
+            key, interval = str(head["key"]), float(head["interval"])
+        except (orjson.JSONDecodeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ring.TornError(f"the labels are damaged: {error}") from None
+        for column, labels in sorted(owners.items()):
+            self._columns[labels] = column
+            self.index.put(column, labels)
+        self._free = sorted(set(range(max(owners, default=-1) + 1)) - set(owners))
+        return key, interval
+
+
+def _owners(lines: list[bytes], columns_: int) -> dict[int, labels_.Labels]:
+    """Who owns which column. A series written down just before a crash may stand there again: the later line counts."""
+    owners: dict[int, labels_.Labels] = {}
+    places: dict[labels_.Labels, int] = {}
+    for line in lines:
+        entry = orjson.loads(line)
+        if "f" in entry:
+            for column in entry["f"]:
+                places.pop(owners.pop(int(column), ()), None)
+            continue
+        column, labels = int(entry["c"]), labels_.make(entry["l"])
+        owners.pop(places.get(labels, -1), None)
+        places.pop(owners.get(column, ()), None)
+        owners[column], places[labels] = labels, column
+    # Without a row the ring has no column for it yet.
+    return {column: labels for column, labels in owners.items() if column < columns_}
+
+
+def _real(row: series.Values) -> npt.NDArray[np.bool_]:
+    cells = ring.bits(row)
+    return (cells != series.ABSENT_BITS) & (cells != series.STALE_BITS)
+
+
+def refused(limit: int) -> problems.PermanentError:
+    """What a full store answers."""
+    return problems.PermanentError(
+        f"the limit of {limit} series is reached (scrape.series_limit)", reason="series_limit"
+    )

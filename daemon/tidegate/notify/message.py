@@ -117,7 +117,8 @@ def title(notification: alerts.Notification, *, send_resolved: bool = True) -> s
     resolved = [item.alert for item in told if item.alert.state != "firing"]
     speaks_of = firing or resolved
     word = (_severity(told) or "firing").upper() if firing else "RESOLVED"
-    count = f" x{len(speaks_of)}" if len(speaks_of) > 1 else ""
+    alike = len({labels.get(alert.labels, "severity") for alert in speaks_of}) == 1 or not firing
+    count = (f" x{len(speaks_of)}" if alike else f", {len(firing)} firing") if len(speaks_of) > 1 else ""
     names = list(dict.fromkeys(alert.name or labels.text(alert.labels) for alert in speaks_of))
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
     common = shared([alert.labels for alert in speaks_of])

@@ -1,0 +1,227 @@
+"""One target's loop: at each tick fetch, parse, label, store, and say how it went.
+
+A failed scrape is data (`up 0`, all series stale), never an exception. Samples carry the tick's time; those with a
+timestamp of their own go to a second table. Nothing here knows what the series mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from tidegate.kit import telemetry
+from tidegate.model import labels as labels_
+from tidegate.model import ports, problems, series, targets
+from tidegate.scrape import exposition
+
+INLINE_BYTES = 128 * 1024
+"""A larger body is parsed in a thread: the event loop must not wait for it."""
+REPORT = (
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+)
+MILLISECONDS = 1000
+
+
+class Instruments:
+    """What all loops count together."""
+
+    def __init__(self, registry: telemetry.Registry) -> None:
+        self.scrapes = telemetry.Counter("tidegate_scrapes", "Scrapes.", ["outcome"], registry=registry)
+        self.failures = telemetry.Counter("tidegate_scrape_failures", "Failed scrapes.", ["reason"], registry=registry)
+        self.samples = telemetry.Counter("tidegate_scrape_samples", "Samples stored by scrapes.", registry=registry)
+        self.dropped = telemetry.Counter(
+            "tidegate_scrape_samples_dropped", "Samples that were not stored.", ["reason"], registry=registry
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one scrape brought."""
+
+    parsed: exposition.Parsed | None
+    error: str
+    duration: float
+
+
+class Loop:
+    """Scrapes one target until told to stop."""
+
+    def __init__(
+        self,
+        target: targets.Target,
+        fetch: Callable[[targets.Target], Awaitable[bytes]],
+        store: ports.SampleStore,
+        clock: ports.Clock,
+        instruments: Instruments,
+        keep: Callable[[str], bool] | None,
+    ) -> None:
+        self.target = target
+        self.status = targets.TargetStatus(target)
+        self._fetch, self._store, self._clock = fetch, store, clock
+        self._counted, self._keep = instruments, keep
+        self._table = store.table(target.key, target.interval)
+        self._stamped: ports.SampleTable | None = None
+        self._stamped_until = -1
+        self._epochs = (0, 0)
+        self._parser = exposition.Parser(self._resolve)
+        self._refused = 0
+        self._report = np.zeros(0, np.int32)
+        self._names: dict[int, labels_.Labels] = {}
+
+    async def run(self, ticks: ports.Ticks) -> None:
+        """Scrape at every tick."""
+        while True:
+            tick = await ticks.next()
+            await self.scrape(tick.at)
+
+    async def scrape(self, at: float) -> None:
+        """Scrape once, for a time (unix seconds)."""
+        started = self._clock.now()
+        outcome = await self._try(started)
+        self._record(round(at * MILLISECONDS), outcome)
+        self._counted.scrapes.labels("failed" if outcome.error else "ok").inc()
+        self.status = targets.TargetStatus(
+            self.target,
+            "down" if outcome.error else "up",
+            at,
+            outcome.duration,
+            outcome.parsed.samples if outcome.parsed else 0,
+            outcome.error,
+        )
+
+    def end(self, at: float) -> None:
+        """The target is gone: everything of it is stale."""
+        at_ms = round(at * MILLISECONDS)
+        self._table.end(at_ms)
+        self._store.drop(self.target.key)
+        if self._stamped is not None:
+            self._store.drop(self._stamped_key)
+
+    @property
+    def _stamped_key(self) -> str:
+        return f"{self.target.key};timestamps"
+
+    async def _try(self, started: float) -> Outcome:
+        self._look_up_again()
+        self._refused = 0
+        parsed, error = None, ""
+        try:
+            # First, so that a full store still has room to say that the target is down.
+            self._report = np.array([self._table.column(self._report_labels(name)) for name in REPORT], np.int32)
+            body = await self._fetch(self.target)
+            parsed = await self._parse(body)
+            self._check(parsed)
+        except (problems.TransientError, problems.PermanentError) as failure:
+            self._counted.failures.labels(failure.reason).inc()
+            parsed, error = None, str(failure)
+        return Outcome(parsed, error, self._clock.now() - started)
+
+    async def _parse(self, body: bytes) -> exposition.Parsed:
+        if len(body) <= INLINE_BYTES:
+            return self._parser.parse(body)
+        return await asyncio.to_thread(self._parser.parse, body)
+
+    def _check(self, parsed: exposition.Parsed) -> None:
+        if self._refused:
+            self._counted.dropped.labels("series_limit").inc(self._refused)
+            raise problems.TransientError("the limit of series is reached (scrape.series_limit)", reason="series_limit")
+        limit = self.target.sample_limit
+        if limit and parsed.samples > limit:
+            message = f"{parsed.samples} samples are more than sample_limit {limit}"
+            raise problems.TransientError(message, reason="sample_limit")
+
+    def _record(self, at_ms: int, outcome: Outcome) -> None:
+        columns, values = np.zeros(0, np.int32), np.zeros(0)
+        added = kept = scraped = 0
+        if outcome.parsed is not None:
+            columns, values = outcome.parsed.columns, outcome.parsed.values
+            added, scraped = outcome.parsed.added, outcome.parsed.samples
+            kept = columns.size + len(outcome.parsed.stamped)
+            self._counted.samples.inc(kept)
+            self._counted.dropped.labels("duplicate").inc(outcome.parsed.duplicates)
+            if self.target.honor_timestamps:
+                self._store_stamped(outcome.parsed)
+            else:
+                columns, values = _unstamped(outcome.parsed)
+        report = (float(not outcome.error), outcome.duration, scraped, kept, added)
+        fresh = ~np.isin(columns, self._report)  # a target may not speak in our name
+        self._table.append(
+            at_ms,
+            np.concatenate((columns[fresh], self._report)),
+            np.concatenate((values[fresh], np.array(report[: self._report.size], np.float64))),
+        )
+
+    def _store_stamped(self, parsed: exposition.Parsed) -> None:
+        """Rows of samples with their own timestamps, oldest first; what is not newer than the last is a repetition."""
+        if not parsed.stamped:
+            return
+        if self._stamped is None:
+            self._stamped = self._store.table(self._stamped_key, self.target.interval)
+        for at_ms, group in itertools.groupby(parsed.stamped, key=lambda sample: sample[0]):
+            if at_ms <= self._stamped_until:
+                continue
+            row = {self._stamped.column(self._names[column]): value for _, column, value in group}
+            self._stamped.append(
+                at_ms, np.fromiter(row, np.int32, len(row)), np.array([*row.values()], np.float64), partial=True
+            )
+            self._stamped_until = at_ms
+
+    def _resolve(self, exposed: labels_.Labels) -> int:
+        """The column of a series as exposed, with the target's labels; `DROPPED` for one that nobody wants."""
+        name = labels_.get(exposed, labels_.NAME)
+        if self._keep is not None and not self._keep(name):
+            return exposition.DROPPED
+        labels = joined(exposed, self.target)
+        try:
+            column = self._table.column(labels)
+        except problems.PermanentError:
+            self._refused += 1
+            return exposition.DROPPED
+        self._names[column] = labels
+        return column
+
+    def forget(self) -> None:
+        """What is wanted has changed: ask again for every series."""
+        self._epochs = (-1, -1)
+
+    def _look_up_again(self) -> None:
+        """Columns were given back, or some were refused last time: forget what was remembered."""
+        epochs = (self._table.epoch, self._stamped.epoch if self._stamped else 0)
+        if epochs != self._epochs or self._refused:
+            self._report = np.zeros(0, np.int32)
+            self._parser.forget()
+            self._names.clear()
+            self._epochs = epochs
+
+    def _report_labels(self, name: str) -> labels_.Labels:
+        return labels_.merge(self.target.labels, {labels_.NAME: name})
+
+
+def _unstamped(parsed: exposition.Parsed) -> tuple[series.Columns, series.Values]:
+    """All samples as if none had a timestamp, each series once."""
+    more = {column: value for _, column, value in parsed.stamped}
+    fresh = [column for column in more if column not in set(parsed.columns.tolist())]
+    columns = np.concatenate((parsed.columns, np.array(fresh, np.int32)))
+    return columns, np.concatenate((parsed.values, np.array([more[column] for column in fresh], np.float64)))
+
+
+def joined(exposed: labels_.Labels, target: targets.Target) -> labels_.Labels:
+    """A series' labels with its target's: on a clash the exposed one becomes `exported_<label>`, or wins with honor_labels."""
+    merged = dict(target.labels)
+    for name, value in exposed:
+        if name not in merged or target.honor_labels:
+            merged[name] = value
+            continue
+        renamed = f"exported_{name}"
+        while renamed in merged or any(other == renamed for other, _ in exposed):
+            renamed = f"exported_{renamed}"
+        merged[renamed] = value
+    return labels_.make(merged)

@@ -1,0 +1,91 @@
+"""Keeps one loop for each target: starts those of new targets, ends those of targets that went away."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+
+from tidegate.kit import tasks, telemetry
+from tidegate.model import ports
+from tidegate.model import targets as targets_
+from tidegate.scrape import fetch, loop
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Running:
+    loop: loop.Loop
+    ticks: ports.Ticks
+    task: asyncio.Task[None]
+
+
+class ScrapeManager:
+    """Implements `ports.TargetReader`."""
+
+    def __init__(
+        self,
+        store: ports.SampleStore,
+        schedule: ports.Schedule,
+        clock: ports.Clock,
+        registry: telemetry.Registry,
+        supervisor: tasks.Supervisor,
+    ) -> None:
+        self._store, self._schedule, self._clock, self._supervisor = store, schedule, clock, supervisor
+        self._instruments = loop.Instruments(registry)
+        self._wanted: tuple[targets_.Target, ...] = ()
+        self._keep: Callable[[str], bool] | None = None
+        self._changed = asyncio.Event()
+        self._running: dict[targets_.Target, _Running] = {}
+        telemetry.Gauge("tidegate_scrape_targets", "Targets.", registry=registry).set_function(
+            lambda: float(len(self._running))
+        )
+
+    def set_targets(self, wanted: Sequence[targets_.Target], keep: Callable[[str], bool] | None = None) -> None:
+        """What to scrape from now on, and which metric names to store (`keep`). Loops of equal targets go on."""
+        self._wanted = tuple(dict.fromkeys(wanted))
+        self._keep = keep
+        for one in self._running.values():
+            one.loop.forget()
+        self._changed.set()
+
+    def targets(self) -> Sequence[targets_.TargetStatus]:
+        """See `ports.TargetReader`."""
+        running = [one.loop.status for one in self._running.values()]
+        waiting = [targets_.TargetStatus(target) for target in self._wanted if target not in self._running]
+        return sorted([*running, *waiting], key=lambda status: (status.target.job, status.target.url))
+
+    async def run(self) -> None:
+        """Scrape until cancelled."""
+        async with fetch.session() as http:
+            try:
+                while True:
+                    self._changed.clear()
+                    await self._stop_unwanted()
+                    for target in self._wanted:
+                        if target not in self._running:
+                            self._start(target, lambda target: fetch.get(http, target))
+                    await self._changed.wait()
+            finally:
+                await tasks.cancel(*(one.task for one in self._running.values()))
+                for one in self._running.values():
+                    one.ticks.close()
+                self._running.clear()
+
+    def _start(self, target: targets_.Target, get: Callable[[targets_.Target], Awaitable[bytes]]) -> None:
+        keep = self._keep
+        one = loop.Loop(
+            target, get, self._store, self._clock, self._instruments, lambda name: keep is None or keep(name)
+        )
+        ticks = self._schedule.every(target.key, target.interval)
+        task = asyncio.create_task(self._supervisor.run("scrape", lambda: one.run(ticks)), name=f"scrape {target.url}")
+        self._running[target] = _Running(one, ticks, task)
+
+    def _stored(self, name: str) -> bool:
+        return self._keep is None or self._keep(name)
+
+    async def _stop_unwanted(self) -> None:
+        for target in set(self._running) - set(self._wanted):
+            one = self._running.pop(target)
+            one.ticks.close()
+            await tasks.cancel(one.task)
+            one.loop.end(self._clock.now())

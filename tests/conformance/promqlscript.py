@@ -137,8 +137,8 @@ class Eval:
     fail_message: str = ""
     fail_pattern: str = ""
     ordered: bool = False
-    notes: list[str] = dataclasses.field(default_factory=list)
-    """Expected annotations: `warn`, `no_info`, ..."""
+    notes: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    """Expected annotations: `warn`, `no_info`, ...; `msg`, `regex` or nothing; the text."""
     string: str | None = None
     scalar: float | None = None
     window: tuple[int, int, int] | None = None
@@ -184,7 +184,7 @@ def _eval(line: str, number: int) -> Eval:
         made = Eval(number, expr, milliseconds(start), milliseconds(end), milliseconds(step))
     made.fail, made.ordered = legacy == "fail", legacy == "ordered"
     if legacy in {"warn", "info"}:
-        made.notes.append(legacy)
+        made.notes.append((legacy, "", ""))
     return made
 
 
@@ -216,7 +216,7 @@ def _expectation(command: Eval, line: str) -> None:
         elif kind == "ordered":
             command.ordered = True
         else:
-            command.notes.append(kind)
+            command.notes.append((kind, how or "", text or ""))
     elif line.startswith("expected_fail_message"):
         command.fail_message = line.split(None, 1)[1]
     elif line.startswith("expected_fail_regexp"):

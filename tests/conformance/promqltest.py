@@ -3,7 +3,7 @@
 Every eval is compared as Prometheus' own runner compares it: relative error 1e-6, order only where asked for. Instant
 evals run again as the middle step of a range query, and again with `@` pinned to their time at other times. What needs
 native histograms, start timestamps or a form that the engine refuses by name counts as refused, not as passed.
-Annotations (`expect warn`, `expect info`) are not compared yet.
+Annotations are compared without their positions, which our parser does not give.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.conformance import promqlscript
 from tests.support import memory_series
 from tidegate.metrics import columns
 from tidegate.metrics.promql import compiler, engine, selectors, syntax
-from tidegate.metrics.promql.values import Node
+from tidegate.metrics.promql.values import Node, Notes
 from tidegate.model import alerts, problems, series
 from tidegate.model import labels as labels_
 
@@ -152,6 +152,25 @@ def _compare(command: promqlscript.Eval, got: series.Result, *, ordered: bool) -
         _compare_vector(command, got, ordered=ordered)
 
 
+def _compare_notes(command: promqlscript.Eval, kind: str, got: Sequence[str]) -> None:
+    wanted = [(how, text) for each, how, text in command.notes if each == kind]
+    if any(each == f"no_{kind}" for each, _, _ in command.notes) and got:
+        raise AssertionError(f"expected no {kind}, got {got}")
+    patterns = [_note_pattern(how, text) for how, text in wanted]
+    for pattern in patterns:
+        if not any(re.search(pattern, text) for text in got):
+            raise AssertionError(f"expected {kind} like {pattern}, got {got}")
+    for text in got if wanted else ():
+        if not any(re.search(pattern, text) for pattern in patterns):
+            raise AssertionError(f"unexpected {kind}: {text}")
+
+
+def _note_pattern(how: str, text: str) -> str:
+    if how == "regex":
+        return re.sub(r"( \.\*)? \\\(\S+\\\)$", "", text)
+    return re.escape(re.sub(r" \(\d+:\d+\)$", "", text)) + ("$" if how else "")
+
+
 def _pin(node: Node, at: int) -> None:
     """Put `@ at` on every selector that has none, and not inside subqueries that have one."""
     if isinstance(node, selectors.InstantSelector | selectors.RangeSelector | selectors.Subquery):
@@ -202,12 +221,12 @@ class Runner:
         self.store.wanted = False
         try:
             query = self._engine().prepare(command.expr)
-            got = self._first(command, query)
+            got, notes = self._first(command, query)
         except problems.QueryError as error:
             self._failed(command, error)
             return
         try:
-            self._same(command, got)
+            self._same(command, got, notes)
         except AssertionError:
             if self.store.wanted:
                 raise RefusedError("reads series that could not be loaded") from None
@@ -216,15 +235,17 @@ class Runner:
             self._again_as_range(command, query, got)
             self._again_pinned(command)
 
-    def _same(self, command: promqlscript.Eval, got: series.Result) -> None:
+    def _same(self, command: promqlscript.Eval, got: series.Result, notes: Notes) -> None:
         if command.fail:
             raise AssertionError(f"expected an error, got {got}")
+        _compare_notes(command, "warn", notes.warnings)
+        _compare_notes(command, "info", notes.infos)
         _compare(command, got, ordered=command.ordered)
 
-    def _first(self, command: promqlscript.Eval, query: engine.PreparedQuery) -> series.Result:
+    def _first(self, command: promqlscript.Eval, query: engine.PreparedQuery) -> tuple[series.Result, Notes]:
         if command.step:
-            return query.range(command.start / 1000, command.end / 1000, command.step / 1000)
-        return query.instant(command.start / 1000)
+            return query.range_annotated(command.start / 1000, command.end / 1000, command.step / 1000)
+        return query.instant_annotated(command.start / 1000)
 
     def _failed(self, command: promqlscript.Eval, error: problems.QueryError) -> None:
         if str(error).startswith("not supported: "):

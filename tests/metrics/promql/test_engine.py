@@ -284,3 +284,59 @@ def test_matchers_reach_the_store_as_written() -> None:
         35_000,
         95_000,
     ]
+
+
+@pytest.mark.parametrize(
+    ("expr", "warnings", "infos"),
+    [
+        ("rate(hits_total[1m])", (), ()),
+        (
+            "rate(owner[1m])",
+            (),
+            ('PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "owner"',),
+        ),
+        ("quantile(1.5, owner)", ("PromQL warning: quantile value should be between 0 and 1, got 1.5",), ()),
+        (
+            "histogram_quantile(0.5, owner)",
+            ('PromQL warning: bucket label "le" is missing or has a malformed value of ""',),
+            (),
+        ),
+    ],
+)
+def test_annotations(expr: str, warnings: tuple[str, ...], infos: tuple[str, ...]) -> None:
+    _, notes = engine.Engine(_store()).prepare(expr).instant_annotated(105)
+    assert (notes.warnings, notes.infos) == (warnings, infos)
+
+
+def test_a_sorted_range_query_is_warned_of() -> None:
+    _, notes = engine.Engine(_store()).prepare("sort(owner)").range_annotated(0, 60, 30)
+    assert notes.warnings == (
+        "PromQL warning: sort is ineffective for range queries since results are always ordered by labels",
+    )
+
+
+def test_counts_that_are_not_monotonic_are_repaired_with_a_note() -> None:
+    store = memory_series.MemorySeries()
+    for bound, count in (("1", 10.0), ("2", 8.0), ("+Inf", 20.0)):
+        store.load(f"h_bucket|le={bound}", [count])
+    result, notes = engine.Engine(store).prepare("histogram_quantile(0.5, h_bucket)").instant_annotated(0)
+    assert isinstance(result, series.Vector)
+    assert result.values.tolist() == [1.0]
+    assert len(notes.infos) == 1
+    assert "needed to be fixed for monotonicity" in notes.infos[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("sum(rate(x_total[5m]))by(job)>0.5", "sum by (job) (rate(x_total[5m])) > 0.5"),
+        ('x{a=~"b.*",c!="d"}offset 1h', 'x{a=~"b.*",c!="d"} offset 1h'),
+    ],
+)
+def test_format(written: str, shown: str) -> None:
+    assert engine.formatted(written) == shown
+
+
+def test_format_refuses_to_change_a_query() -> None:
+    with pytest.raises(problems.QueryError, match="cannot be formatted"):
+        engine.formatted("x @ -5")

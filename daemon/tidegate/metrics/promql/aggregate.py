@@ -175,6 +175,7 @@ class Quantile(VectorNode):
 
     def vector(self, ctx: Context) -> Vec:
         level, vec = self.level.scalar(ctx), self.operand.vector(ctx)
+        ctx.notes.check_quantiles(level)
         if not len(vec):
             return ctx.nothing()
         groups = group(vec.labels, self.grouping)

@@ -15,9 +15,14 @@ import numpy as np
 
 from tidegate.metrics.promql import frames
 from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, unnamed
+from tidegate.model import labels as labels_
 
 _LE = "le"
 _FLOAT = re.compile(r"[+-]?(inf|infinity|nan|0x[0-9a-f.]+p[+-]?\d+|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+_REPAIRED = (
+    "input to histogram_quantile needed to be fixed for monotonicity "
+    "(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
+)
 _SMALL = 1e-12
 _TINY = np.finfo(np.float64).tiny
 
@@ -50,6 +55,8 @@ def collect(ctx: Context, vec: Vec) -> Histograms | None:
     parsed = [bound(ctx.texts.text(code)) for code in distinct.tolist()]
     upper = np.array([np.nan if each is None else each for each in parsed])[inverse] if len(codes) else np.zeros(0)
     usable = np.flatnonzero(~np.isnan(upper))
+    if len(usable) < len(vec):
+        _note_bounds(ctx, vec, np.isnan(upper))
     if not len(usable):
         return None
     vec, upper = vec.take(usable), upper[usable]
@@ -68,6 +75,18 @@ def collect(ctx: Context, vec: Vec) -> Histograms | None:
         frames.take(keys, first), np.zeros((ctx.steps, count)), None, None if vec.drop is None else vec.drop[first]
     )
     return _arrange(series, ids, upper, values, there)
+
+
+def _note_bounds(ctx: Context, vec: Vec, bad: Flags) -> None:
+    bad = bad if vec.present is None else bad & vec.present.any(axis=0)
+    rows = frames.project(vec.labels, (_LE, labels_.NAME))[bad]
+    for bound_code, name_code in np.unique(rows, axis=0).tolist():
+        text = f'bucket label "le" is missing or has a malformed value of "{ctx.texts.text(bound_code)}"'
+        ctx.notes.warn(text + _for_metric(ctx, name_code))
+
+
+def _for_metric(ctx: Context, code: int) -> str:
+    return f' for metric name "{ctx.texts.text(code)}"' if code and ctx.delayed else ""
 
 
 def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there: Flags) -> Histograms:
@@ -110,9 +129,23 @@ def repaired(counts: Floats) -> tuple[Floats, Flags]:
     return counts, forced
 
 
+def measured_quantile(ctx: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
+    """`histogram_quantile`, with a note about each metric whose counts had to be repaired."""
+    counts, forced = repaired(histograms.counts)
+    names = frames.column(histograms.series.labels, labels_.NAME)[forced.any(axis=0)]
+    for code in np.unique(names).tolist():
+        ctx.notes.info(_REPAIRED + _for_metric(ctx, code))
+    return quantile(dataclasses.replace(histograms, counts=counts), numbers[0])
+
+
+def measured_fraction(_: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
+    """`histogram_fraction`."""
+    return fraction(histograms, numbers[0], numbers[1])
+
+
 def quantile(histograms: Histograms, level: Floats) -> Floats:
-    """[steps, H]: the quantile by linear interpolation in its bucket; `level` [steps]."""
-    counts, _ = repaired(histograms.counts)
+    """[steps, H]: the quantile by linear interpolation in its bucket; `level` [steps]. Counts must be monotonic."""
+    counts = histograms.counts
     bounds, used = histograms.bounds, histograms.used
     total = _top(histograms, counts)
     q = level[:, None]
@@ -163,7 +196,7 @@ def _rank(histograms: Histograms, value: Floats, total: Floats) -> Floats:
     return np.minimum(rank, total)
 
 
-Measure: TypeAlias = Callable[[Histograms, list[Floats]], Floats]
+Measure: TypeAlias = Callable[[Context, Histograms, list[Floats]], Floats]
 
 
 class HistogramFunction(VectorNode):
@@ -177,9 +210,11 @@ class HistogramFunction(VectorNode):
 
     def vector(self, ctx: Context) -> Vec:
         numbers = [number.scalar(ctx) for number in self.numbers]
+        if self.measure is measured_quantile:
+            ctx.notes.check_quantiles(numbers[0])
         histograms = collect(ctx, self.operand.vector(ctx))
         if histograms is None:
             return ctx.nothing()
         series = histograms.series
-        values = self.measure(histograms, numbers)
+        values = self.measure(ctx, histograms, numbers)
         return unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))

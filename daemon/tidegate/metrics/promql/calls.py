@@ -22,6 +22,9 @@ from tidegate.metrics.promql.values import (
     fail,
     unnamed,
 )
+from tidegate.model import labels as labels_
+
+_COUNTERS = ("_total", "_sum", "_count", "_bucket")
 
 
 class Number(ScalarNode):
@@ -105,6 +108,21 @@ def _strictly_unnamed(ctx: Context, vec: Vec) -> Vec:
     return result
 
 
+class CounterCall(WindowCall):
+    """`rate` and `increase`: say so when a metric's name does not look like a counter's."""
+
+    def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.windows(ctx).apply(ctx, self.function)
+        alive = np.ones(len(vec), np.bool_) if vec.present is None else vec.present.any(axis=0)
+        for code in np.unique(frames.column(vec.labels, labels_.NAME)[alive]).tolist():
+            name = ctx.texts.text(code)
+            if name and not name.endswith(_COUNTERS):
+                ctx.notes.info(
+                    f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{name}"'
+                )
+        return self._named(ctx, vec)
+
+
 class QuantileOverTime(WindowCall):
     """`quantile_over_time(q, x[d])`."""
 
@@ -115,7 +133,10 @@ class QuantileOverTime(WindowCall):
 
     def vector(self, ctx: Context) -> Vec:
         level = self.level.scalar(ctx)
-        return self._named(ctx, self.operand.windows(ctx).apply(ctx, lambda each: overtime.quantile(each, level)))
+        vec = self.operand.windows(ctx).apply(ctx, lambda each: overtime.quantile(each, level))
+        if len(vec):
+            ctx.notes.check_quantiles(level[vec.mask().any(axis=1)])
+        return self._named(ctx, vec)
 
 
 class PredictLinear(WindowCall):

@@ -236,7 +236,8 @@ def _call(tree: Tree) -> VectorNode:
     if name in _EXTRAPOLATED:
         operand = _range(args[0])
         counter, per_second = _EXTRAPOLATED[name]
-        return calls.WindowCall(rates.extrapolated(operand.span, counter=counter, per_second=per_second), operand)
+        make_call = calls.CounterCall if counter else calls.WindowCall
+        return make_call(rates.extrapolated(operand.span, counter=counter, per_second=per_second), operand)
     if name in _WINDOW:
         return calls.WindowCall(_WINDOW[name], _range(args[0]), keeps_name=name in _KEEPS_NAME)
     if name in pointwise.MATHS:
@@ -293,8 +294,8 @@ _OTHER: Mapping[str, Callable[[list[Tree]], VectorNode]] = MappingProxyType(
         "clamp": lambda args: _clamp(args, args[1], args[2]),
         "clamp_max": lambda args: _clamp(args, None, args[1]),
         "clamp_min": lambda args: _clamp(args, args[1], None),
-        "histogram_fraction": lambda args: _histogram(lambda h, n: buckets.fraction(h, n[0], n[1]), args),
-        "histogram_quantile": lambda args: _histogram(lambda h, n: buckets.quantile(h, n[0]), args),
+        "histogram_fraction": lambda args: _histogram(buckets.measured_fraction, args),
+        "histogram_quantile": lambda args: _histogram(buckets.measured_quantile, args),
         "label_join": _join,
         "label_replace": _replace,
         "predict_linear": lambda args: calls.PredictLinear(_range(args[0]), _scalar(args[1])),

@@ -18,6 +18,7 @@ from tidegate.metrics.promql.values import (
     Budget,
     Context,
     Node,
+    Notes,
     RangeNode,
     ScalarNode,
     StringNode,
@@ -88,6 +89,15 @@ class Engine:
         )
 
 
+def formatted(expr: str) -> str:
+    """The query in the usual layout. Raises `QueryError`: what `prepare` would say, or that the layout is not safe."""
+    tree = syntax.parse(expr)
+    text = str(tree.prettify())
+    if repr(syntax.parse(text)) != repr(tree):
+        raise syntax.unsupported("this query cannot be formatted without changing it")
+    return text
+
+
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
@@ -107,14 +117,22 @@ class PreparedQuery:
 
     def instant(self, at: float) -> series.Result:
         """Evaluate at one time (unix seconds). Raises `QueryError`."""
+        return self.instant_annotated(at)[0]
+
+    def range(self, start: float, end: float, step: float) -> series.Matrix:
+        """Evaluate at each step. Raises `QueryError`."""
+        return self.range_annotated(start, end, step)[0]
+
+    def instant_annotated(self, at: float) -> tuple[series.Result, Notes]:
+        """Like `instant`, with Prometheus' warnings and infos."""
         at_ms = _ms(at)
         ctx = self._context(np.array([at_ms], np.int64), single=True)
         with np.errstate(all="ignore"):
             self._root.plan(ctx, at_ms, at_ms)
-            return _instant(self._root, ctx)
+            return _instant(self._root, ctx), ctx.notes
 
-    def range(self, start: float, end: float, step: float) -> series.Matrix:
-        """Evaluate at each step. Raises `QueryError`."""
+    def range_annotated(self, start: float, end: float, step: float) -> tuple[series.Matrix, Notes]:
+        """Like `range`, with Prometheus' warnings and infos."""
         interval = _ms(step)
         if interval <= 0:
             raise fail("zero or negative query resolution step widths are not accepted", kind="bad_data")
@@ -124,11 +142,11 @@ class PreparedQuery:
         if isinstance(self._root, (RangeNode, StringNode)):
             raise fail("invalid expression type for range query, must be Scalar or instant Vector", kind="bad_data")
         if not len(times):
-            return series.Matrix(())
+            return series.Matrix(()), Notes()
         ctx = self._context(times, single=False)
         with np.errstate(all="ignore"):
             self._root.plan(ctx, int(times[0]), int(times[-1]))
-            return results.matrix(ctx, list(self._chunks(ctx)))
+            return results.matrix(ctx, list(self._chunks(ctx))), ctx.notes
 
     def _context(self, times: Times, *, single: bool) -> Context:
         options, first = self._options, int(times[0])
@@ -143,6 +161,7 @@ class PreparedQuery:
             delayed=options.delayed_name_removal,
             single=single,
             budget=Budget(options.sample_limit, options.timeout, options.timer),
+            notes=Notes(),
             sources={},
         )
 

@@ -29,6 +29,8 @@ class Sort(VectorNode):
     def vector(self, ctx: Context) -> Vec:
         vec = self.operand.vector(ctx)
         if not ctx.single or ctx.steps != 1:
+            if ctx.query_start != ctx.query_end:
+                ctx.notes.warn("sort is ineffective for range queries since results are always ordered by labels")
             return vec
         return vec.take(np.lexsort(_worst_last(vec.values[0], descending=self.descending)))
 

@@ -95,6 +95,45 @@ class Budget:
             raise fail(f"query timed out after {self._timeout:g} s in expression evaluation", kind="timeout")
 
 
+class Notes:
+    """What a query's author should know though the query worked: Prometheus' annotations, without positions."""
+
+    __slots__ = ("_infos", "_warnings")
+
+    def __init__(self) -> None:
+        self._warnings: dict[str, None] = {}
+        self._infos: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Each text once."""
+        return tuple(self._warnings)
+
+    @property
+    def infos(self) -> tuple[str, ...]:
+        """Each text once."""
+        return tuple(self._infos)
+
+    def warn(self, text: str) -> None:
+        """The result is likely wrong."""
+        self._warnings[f"PromQL warning: {text}"] = None
+
+    def info(self, text: str) -> None:
+        """The result may be not what was meant."""
+        self._infos[f"PromQL info: {text}"] = None
+
+    def check_quantiles(self, levels: Floats) -> None:
+        """Warn of quantiles that are none."""
+        for level in np.unique(levels[~((levels >= 0) & (levels <= 1))]).tolist():
+            self.warn(f"quantile value should be between 0 and 1, got {_shown(level)}")
+
+
+def _shown(value: float) -> str:
+    if np.isnan(value):
+        return "NaN"
+    return f"{value:+g}".replace("inf", "Inf") if np.isinf(value) else f"{value:.16g}"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
     """One evaluation: at which steps, over what data, under which options."""
@@ -113,6 +152,7 @@ class Context:
     single: bool
     """Whether the query is an instant one: its result keeps the order of `sort` and `topk`."""
     budget: Budget
+    notes: Notes
     sources: dict[int, panels.Source]
     """What each selector selected, by the selector's identity; filled by `Node.plan` before anything is evaluated."""
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support import memory_series
 from tidegate.metrics import columns
 from tidegate.metrics.promql import engine
-from tidegate.model import alerts, problems, series
+from tidegate.model import alerts, ports, problems, series
 from tidegate.model import labels as labels_
 
 
@@ -29,6 +29,12 @@ def _ask(expr: str, at: float = 105, store: memory_series.MemorySeries | None = 
     result = engine.Engine(store or _store()).prepare(expr).instant(at)
     assert isinstance(result, series.Vector)
     return {labels_.text(labels): float(value) for labels, value in zip(result.labels, result.values, strict=True)}
+
+
+def test_it_is_what_the_other_stages_expect() -> None:
+    made: ports.QueryEngine = engine.Engine(_store())
+    query: ports.Query = made.prepare("1 + 1")
+    assert query.instant(5) == series.Scalar(2.0, 5000)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.metrics.promql import reference
 from tests.support import memory_series
-from tidegate.metrics.promql import engine, overtime, panels
+from tidegate.metrics.promql import blocks, engine, overtime
 from tidegate.model import labels as labels_
 from tidegate.model import series
 
@@ -54,7 +54,7 @@ def _check(matrix: series.Matrix, want: dict[tuple[str, int], float]) -> None:
 def _layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """All three ways to evaluate: per step, by shared tables, and with every block used as it is."""
     monkeypatch.setattr(overtime, "_OVERLAP", 0 if request.param == "tables" else 10**9)
-    monkeypatch.setattr(panels, "BIG_BLOCK", 1 if request.param == "own blocks" else 1 << 16)
+    monkeypatch.setattr(blocks, "BIG_BLOCK", 1 if request.param == "own blocks" else 1 << 16)
 
 
 @pytest.mark.parametrize("name", sorted(reference.FUNCTIONS))

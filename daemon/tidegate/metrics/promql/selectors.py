@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import panels
+from tidegate.metrics.promql import blocks, panels
 from tidegate.metrics.promql.values import Context, Flags, Floats, RangeNode, Times, Vec, VectorNode
 from tidegate.model import alerts, series
 
@@ -63,7 +63,7 @@ class InstantSelector(VectorNode):
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
         selection = _load(ctx, self.matchers, first - ctx.lookback, last)
-        ctx.sources[id(self)] = panels.source(selection, stale=True, newest=first == last)
+        ctx.sources[id(self)] = blocks.source(selection, stale=True, newest=first == last)
 
     def vector(self, ctx: Context) -> Vec:
         return self._newest(ctx, stamps=False)
@@ -97,7 +97,7 @@ class RangeSelector(RangeNode):
 
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
-        ctx.sources[id(self)] = panels.source(_load(ctx, self.matchers, first - self.span, last), stale=False)
+        ctx.sources[id(self)] = blocks.source(_load(ctx, self.matchers, first - self.span, last), stale=False)
 
     def windows(self, ctx: Context) -> panels.Ranges:
         source, ends = ctx.sources[id(self)], self.when.times(ctx)
@@ -132,7 +132,7 @@ class Subquery(RangeNode):
             return panels.Ranges(ctx.nothing().labels, ())
         vec = self.inner.vector(ctx.at(grid, single=False))
         ctx.budget.spend(vec.values.size)
-        made = panels.source(_selection(vec, grid), stale=False)
+        made = blocks.source(_selection(vec, grid), stale=False)
         found = tuple(panels.windows(panel, ends - self.span, ends) for panel in made.panels)
         return panels.Ranges(made.labels, found, vec.drop)
 

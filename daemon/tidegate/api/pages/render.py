@@ -13,7 +13,7 @@ import jinja2
 from starlette.responses import Response
 
 from tidegate.kit import matchers
-from tidegate.model import alerts, labels
+from tidegate.model import alerts, labels, targets
 
 FOLDER = pathlib.Path(__file__).parent
 HEADERS = {
@@ -58,6 +58,7 @@ def environment() -> jinja2.Environment:
         "silence_link": silence_link,
         "log_link": log_link,
         "bytes": size,
+        "instance": instance,
     }
     found.globals["static"] = {name: f"/static/{name}?{digest(name)}" for name in STATIC}
     return found
@@ -132,6 +133,11 @@ def silence_link(alert: alerts.Alert) -> str:
 def log_link(query: str) -> str:
     """Where to see the lines that match."""
     return "/?" + urllib.parse.urlencode({"q": query}) + "#logs"
+
+
+def instance(status: targets.TargetStatus) -> str:
+    """What tells a target from others of its job."""
+    return labels.get(status.target.labels, "instance") or status.target.url
 
 
 def size(count: int) -> str:

@@ -120,16 +120,20 @@ def test_each_line_exactly_once(elasticsearch_url: str, tmp_path: pathlib.Path) 
         for form in FORMATS:
             with (tmp_path / form / "app.log").open("ab") as file:
                 file.writelines(line(form, number) for number in range(piece * size, (piece + 1) * size))
+        if piece == 0:  # it has to know a file to follow its rotations
+            wait_for(url, dataset, size, 20)
         if piece in (4, 9, 14):  # the rotated file leaves the pattern
             for form in FORMATS:
                 (tmp_path / form / "app.log").rename(tmp_path / form / f"app.log.{piece}")
         if piece in (6, 12):
-            wait_for(url, dataset, piece * size, 30)
+            wait_for(url, dataset, piece * size * len(FORMATS), 30)
             agent.kill()
         if piece in (7, 13):  # one piece was written, and nobody looked
             agent.start()
-    found = wait_for(url, dataset, PER_FORMAT * len(FORMATS), 60)
-    agent.terminate()
+    try:
+        found = wait_for(url, dataset, PER_FORMAT * len(FORMATS), 30)
+    finally:
+        agent.terminate()
     assert found == PER_FORMAT * len(FORMATS)
     assert count(url, dataset) == found
     for form in FORMATS:

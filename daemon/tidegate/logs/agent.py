@@ -10,11 +10,11 @@ import asyncio
 import pathlib
 import re
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from tidegate.kit import tasks, telemetry
-from tidegate.logs import checkpoint, deadletter, delivery, files, instruments, output, roster, source, tail
+from tidegate.logs import checkpoint, deadletter, delivery, files, instruments, output, roster, rotations, source, tail
 from tidegate.model import ports, problems, settings
 
 FOLDER = "logs"
@@ -77,6 +77,7 @@ class LogAgent:
         """What steps gave may have been dropped: files must be read again from their safe positions."""
         self._error = ""
         self._next_scan = 0.0
+        self._scanned_at = 0.0
         self._save_lock = asyncio.Lock()
         self._saved: object = None
         self._wanted = 0
@@ -150,7 +151,7 @@ class LogAgent:
             await self._delivery.room()
             results = await _finish(asyncio.to_thread(_steps, due, self._clock.now()))
             for watched, chunks, error in results:
-                more = self._take(watched, chunks, error) or more
+                more = await self._take(watched, chunks, error) or more
             due = due[len(results) :]
             self._delivery.flush_due()
             self._roster.close_some(self._config.max_open_files)
@@ -166,13 +167,38 @@ class LogAgent:
             return
         inputs = self._inputs
         loop = asyncio.get_running_loop()
+        since, self._scanned_at = self._scanned_at, now
         started = loop.time()
         found = await asyncio.to_thread(files.scan, inputs, self._folder)
         self._next_scan = now + max(self._config.poll_interval, min(SCAN_SHARE * (loop.time() - started), 10.0))
-        self._roster.take(found, inputs, self._clock.now())
+        turned = self._roster.take(found, inputs, self._clock.now())
+        if turned:
+            await self._find_rotated(turned, since)
         self._measure()
 
-    def _take(self, watched: roster.Watched, chunks: Sequence[source.Chunk], error: Exception | None) -> bool:
+    async def _find_rotated(self, paths: Iterable[str], since: float) -> None:
+        """Follow files that were renamed before anybody looked, and copies of what we know, changed after `since`."""
+        beside = await asyncio.to_thread(rotations.beside, list(paths), self._roster.knows())
+        for path, rotated in beside:
+            if rotated.changed < since:
+                continue
+            known = [entry for entry in self._roster.contents(path) if rotations.begins_like(rotated, entry)]
+            before = next((entry for entry in known if rotations.continues(rotated, entry)), None)
+            if before is not None or not known:
+                self._roster.follow(rotated, path, self._inputs, self._clock.now(), before)
+                self._log.info("following a rotated file", file=rotated.path, of=path, copy=before is not None)
+
+    async def _recover(self, before: checkpoint.Entry) -> bool:
+        """Find a copy of content that was truncated before all of it was read; whether there is one."""
+        if any(each.source.file_id == before.file_id for each in self._roster.watched.values()):
+            return True
+        beside = await asyncio.to_thread(rotations.beside, [before.path], self._roster.knows())
+        for path, rotated in beside:
+            if rotations.continues(rotated, before):
+                return self._roster.follow(rotated, path, self._inputs, self._clock.now(), before)
+        return False
+
+    async def _take(self, watched: roster.Watched, chunks: Sequence[source.Chunk], error: Exception | None) -> bool:
         """Account for what steps on one file gave; whether there is more at once."""
         dataset = watched.source.input.dataset
         watched.more = False
@@ -184,13 +210,24 @@ class LogAgent:
             self._metrics.cut.inc(chunk.cut)
             watched.lines += chunk.lines
             watched.more = watched.more or chunk.more
-            if chunk.rewritten:
-                self._metrics.rewritten.inc()
-                self._log.info("file begins anew", file=watched.source.path, lost_bytes=chunk.lost)
-            self._metrics.lost.inc(chunk.lost)
         watched.take_over()
+        for chunk in chunks:
+            await self._anew(watched, chunk)
         self._judge(watched, error)
         return watched.more
+
+    async def _anew(self, watched: roster.Watched, chunk: source.Chunk) -> None:
+        """Account for content that went away; what was not read of it is lost unless a copy is about."""
+        if not chunk.rewritten:
+            return
+        lost = chunk.lost
+        if chunk.before is not None and chunk.before.file_id:
+            self._roster.before[watched.source.path] = chunk.before
+            if await self._recover(chunk.before):
+                lost = 0
+        self._metrics.rewritten.inc()
+        self._metrics.lost.inc(lost)
+        self._log.info("file begins anew", file=watched.source.path, lost_bytes=lost)
 
     def _judge(self, watched: roster.Watched, error: Exception | None) -> None:
         """Say once what is wrong with a file; drop one that cannot be had any more."""
@@ -216,7 +253,7 @@ class LogAgent:
             if watched.wanted:
                 last = await _finish(asyncio.to_thread(_last_step, watched, now))
                 if last.ids or last.read:
-                    self._take(watched, [last], None)
+                    await self._take(watched, [last], None)
                     continue
             self._roster.let_go(watched, now)
 
@@ -239,6 +276,7 @@ class LogAgent:
 
     async def _start(self) -> None:
         """Read the checkpoint, look for files, and find those again that were renamed meanwhile."""
+        saved_at = await asyncio.to_thread(checkpoint.saved_at, self._state)
         if not self._started:
             entries, wrong = await asyncio.to_thread(checkpoint.load, self._state)
         else:
@@ -255,6 +293,9 @@ class LogAgent:
         missing = self._roster.missing()
         renamed = await asyncio.to_thread(_search, missing)
         lost = self._roster.adopt(renamed, self._inputs, self._clock.now())
+        if not fresh:
+            paths = {each.path for each in self._roster.entries(self._clock.now())}
+            await self._find_rotated(paths, saved_at)
         if lost:
             self._metrics.lost.inc(lost)
             self._log.warning("files vanished before they were read to their end", lost_bytes=lost)

@@ -110,6 +110,14 @@ def load(folder: pathlib.Path) -> tuple[dict[files.Key, Entry], str]:
     return {}, wrong
 
 
+def saved_at(folder: pathlib.Path) -> float:
+    """When the checkpoint was last written, by the file system's clock; 0 when there is none."""
+    try:
+        return (folder / NAME).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def save(folder: pathlib.Path, entries: Iterable[Entry]) -> None:
     """Write the checkpoint and return when it is on disk. Raises `OSError`, with the old one in place."""
     body = orjson.dumps([entry.dump() for entry in entries])

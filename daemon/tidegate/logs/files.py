@@ -20,6 +20,7 @@ from tidegate.model import settings
 Key: TypeAlias = tuple[int, int]
 """Device and inode."""
 PREFIX = 1024
+MARK = 48
 _ID_BYTES = 10
 
 
@@ -75,6 +76,12 @@ def in_folder(folder: str, key: Key) -> str:
 def first_line(fd: int) -> bytes:
     """The first line of an open file, or as much of it as identity needs."""
     return os.pread(fd, PREFIX, 0).partition(b"\n")[0]
+
+
+def mark(fd: int, offset: int) -> str:
+    """A digest of the bytes in front of an offset of an open file, to know the place again."""
+    start = max(offset - MARK, 0)
+    return digest(os.pread(fd, offset - start, start))
 
 
 def file_id(key: Key, first: bytes, host: str, generation: int) -> str:

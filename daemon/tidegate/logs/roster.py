@@ -11,12 +11,14 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tidegate.logs import checkpoint, files, source
+from tidegate.logs import checkpoint, files, rotations, source
 from tidegate.model import ports, settings
 
 LINGER_DELETED = 5.0
 LINGER_RENAMED = 300.0
 """Seconds without a byte after which a file that left is let go: a writer may hold a renamed one for long."""
+PATIENCE = 10.0
+"""Seconds that a copy may take to be written."""
 TOMBSTONE = 86400.0
 TOMBSTONES = 20_000
 _MARKS = 120
@@ -111,24 +113,35 @@ class Roster:
         self.watched: dict[files.Key, Watched] = {}
         self.remembered: dict[files.Key, checkpoint.Entry] = dict(entries)
         """Files that were followed once and are not now."""
+        self.before: dict[str, checkpoint.Entry] = {}
+        """By path, what was in a file before it last began anew."""
+        self._postponed: dict[files.Key, float] = {}
         self._folder = folder
         self._host = host
         self._config = config
         self._fresh = fresh
 
-    def take(self, found: Mapping[files.Key, files.Found], inputs: Sequence[settings.LogInput], now: float) -> None:
-        """Bring the roster in line with a scan of these inputs."""
+    def take(self, found: Mapping[files.Key, files.Found], inputs: Sequence[settings.LogInput], now: float) -> set[str]:
+        """Bring the roster in line with a scan of these inputs; the paths where a rotation seems to have happened."""
+        turned: set[str] = set()
+        paths = {watched.source.path for watched in self.watched.values()}
         for key, file in found.items():
             watched = self.watched.get(key)
             if watched is None:
+                if key not in self.remembered and self._is_copy(file, now):
+                    continue
                 watched = self.watched[key] = self._new(file.path, key, file.input)
+                if file.path in paths:
+                    turned.add(file.path)
             self._update(watched, file, now)
         for key, watched in self.watched.items():
             if key not in found and watched.present:
                 watched.present = False
                 watched.left_at = now
                 watched.wanted = any(files.claims(each, self._folder, watched.source.path) for each in inputs)
+                turned.add(watched.source.path)
         self._fresh = False
+        return turned
 
     def missing(self) -> list[checkpoint.Entry]:
         """Files of the checkpoint that the scan did not find: renamed or deleted while nobody looked."""
@@ -149,6 +162,36 @@ class Roster:
                 watched.source.tail.path, watched.real = path, path
                 watched.present, watched.left_at = False, now
         return lost
+
+    def knows(self) -> set[files.Key]:
+        """Every identity that is followed or remembered."""
+        return set(self.watched) | set(self.remembered)
+
+    def contents(self, path: str) -> list[checkpoint.Entry]:
+        """What is known of a path's content, now and before it last began anew."""
+        now = [each.entry() for each in self.watched.values() if each.source.path == path]
+        gone = [each for each in self.remembered.values() if each.path == path]
+        return [*now, *gone, *([self.before[path]] if path in self.before else [])]
+
+    def follow(
+        self,
+        rotated: rotations.Rotated,
+        path: str,
+        inputs: Sequence[settings.LogInput],
+        now: float,
+        before: checkpoint.Entry | None = None,
+    ) -> bool:
+        """Follow a file that a rotation of `path` left, from where its original was read (`before`) if it is a copy."""
+        input_ = next((each for each in inputs if files.claims(each, self._folder, path)), None)
+        if input_ is None or rotated.key in self.watched:
+            return False
+        if before is not None:
+            self.remembered[rotated.key] = dataclasses.replace(before, key=rotated.key, real=rotated.path, gone_at=0.0)
+        watched = self.watched[rotated.key] = self._new(path, rotated.key, input_)
+        watched.source.tail.path, watched.real = rotated.path, rotated.path
+        watched.source.tail.size = rotated.size
+        watched.present, watched.left_at = False, now
+        return True
 
     def due(self, now: float) -> list[Watched]:
         """Files with something to do, those that waited longest first."""
@@ -215,6 +258,29 @@ class Roster:
         watched = Watched(made, path)
         watched.ledger = made.ledger
         return watched
+
+    def _is_copy(self, file: files.Found, now: float) -> bool:
+        """Deal with a new file that is a copy of one we read, as copytruncate makes them; whether to leave it for now.
+
+        A finished copy goes on where the original was read, under the original's document ids. One that is still
+        being written is left for later.
+        """
+        folder, name = os.path.split(file.path)
+        originals = [
+            each.source.known()
+            for each in self.watched.values()
+            if os.path.dirname(each.source.path) == folder and rotations.named(name, os.path.basename(each.source.path))  # noqa: PTH119, PTH120
+        ] + [each for each in self.before.values() if rotations.named(name, os.path.basename(each.path))]  # noqa: PTH119
+        rotated = rotations.at(file.path) if originals else None
+        alike = [each for each in originals if rotated and rotations.begins_like(rotated, each)]
+        for original in alike:
+            if rotated and rotations.continues(rotated, original):
+                self.remembered[file.key] = dataclasses.replace(original, key=file.key, real=file.path, path=file.path)
+                return False
+        if not alike or now - self._postponed.setdefault(file.key, now) > PATIENCE:
+            self._postponed.pop(file.key, None)
+            return False
+        return True
 
     def _update(self, watched: Watched, file: files.Found, now: float) -> None:
         watched.present = watched.wanted = True

@@ -34,6 +34,8 @@ class Chunk:
     lost: int = 0
     """Bytes that vanished before they were read."""
     rewritten: bool = False
+    before: checkpoint.Entry | None = None
+    """With `rewritten`, what was known of the content before and how far it was read: a copy of it may be about."""
     durable: bool = False
     """The checkpoint must be on disk before these documents are sent, or a restart would give them other ids."""
     more: bool = False
@@ -75,7 +77,7 @@ class Source:
         self.first = b""
         self.tail = tail.Tail(path, key, entry.offset if entry else 0, longest)
         self.tail.size = entry.size if entry else 0
-        self.ledger = checkpoint.Ledger(entry.offset if entry else 0, entry.mark if entry else "")
+        self.ledger = checkpoint.Ledger(entry.offset if entry else 0, entry.mark if entry else files.digest(b""))
         self.cuts: set[tuple[str, int]] = set(entry.cuts) if entry else set()
         self.read_at = 0.0
         """When it last gave bytes (unix seconds)."""
@@ -115,7 +117,7 @@ class Source:
         """Pass over what the file holds now. Only before the first step."""
         self.tail.open()
         size = self.tail.size
-        self.tail.position = size
+        self.ledger = checkpoint.Ledger(size, self.tail.mark_before(size))
         self.tail.close()
         self.tail = tail.Tail(self.path, self.key, size, self._longest)
 
@@ -162,7 +164,7 @@ class Source:
     def _end(self) -> Chunk:
         chunk = self._chunk
         chunk.position, chunk.mark = self._resume(), self.ledger.mark
-        if chunk.position != self.ledger.position or not chunk.mark:
+        if chunk.position != self.ledger.position:
             chunk.mark = self.tail.mark_before(chunk.position)
         return chunk
 
@@ -172,9 +174,6 @@ class Source:
         entry, self.entry = self.entry, None
         fd = self.tail.fd
         if entry is None:
-            if self.tail.position:  # start at the end
-                self.ledger = checkpoint.Ledger(self.tail.position, self.tail.mark_before(self.tail.position))
-                self._chunk.ledger = self.ledger
             return
         start = files.first_line(fd)[: entry.first_length]
         same = (
@@ -188,16 +187,36 @@ class Source:
         else:
             self._chunk.rewritten = not entry.gone_at
             self._chunk.lost = 0 if entry.gone_at else max(entry.size - entry.offset, 0)
+            self._chunk.before = None if entry.gone_at else entry
             self._new_generation()
             self._chunk.ledger = self.ledger
 
     def _rewritten(self, error: tail.RewrittenError) -> Chunk:
         """The content is gone: give what is held back of it, and begin anew."""
+        before = self.known(error.lost)
         self._release(self._now, everything=True)
         chunk = self._chunk
+        chunk.before = before
         chunk.rewritten, chunk.lost, chunk.more = True, error.lost, True
         self._new_generation()
         return chunk
+
+    def known(self, unread: int = 0) -> checkpoint.Entry:
+        """The content up to where it was read, as the checkpoint would know it."""
+        position = self.tail.position
+        return checkpoint.Entry(
+            self.key,
+            self.path,
+            self.tail.path,
+            self.file_id,
+            self.generation,
+            len(self.first),
+            files.digest(self.first),
+            position,
+            self.tail.mark,
+            position + unread,
+            tuple(self.cuts),
+        )
 
     def _new_generation(self) -> None:
         self.generation += 1

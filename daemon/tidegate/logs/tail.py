@@ -14,7 +14,7 @@ from tidegate.logs import files
 BLOCK = 1024 * 1024
 MOST_LINES = 4000
 """In one block, so that many tiny lines do not become one huge request."""
-MARK = 48
+MARK = files.MARK
 BOM = b"\xef\xbb\xbf"
 
 
@@ -113,10 +113,14 @@ class Tail:
         self._mark = b""
         self._skipping = False
 
+    @property
+    def mark(self) -> str:
+        """A digest of the bytes in front of `position`, as they were when they were read."""
+        return files.digest(self._mark)
+
     def mark_before(self, offset: int) -> str:
         """A digest of the bytes in front of an offset, as they are now."""
-        start = max(offset - MARK, 0)
-        return files.digest(os.pread(self._fd, offset - start, start))
+        return files.mark(self._fd, offset)
 
     def read(self, *, final: bool = False) -> Block | None:
         """The next whole lines, or None when there are none. With `final` an unfinished last line counts as whole.

@@ -1,0 +1,148 @@
+"""Evaluates one rule at one time: the query, what it makes (a row of samples, alerts), and how it went.
+
+A rule that fails changes nothing but its health: no data is not "fine". Everything is prepared when the rule is made,
+so that an evaluation is the query and little else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tidegate.model import alerts, ports, problems, rules, series
+from tidegate.model import labels as labels_
+from tidegate.rules import evidence, lifecycle, templates
+
+MILLISECONDS = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """What every rule needs."""
+
+    engine: ports.QueryEngine
+    store: ports.SampleStore
+    external_url: str
+    external_labels: Mapping[str, str]
+    resolved_retention: float
+    evidence: evidence.Evidence
+    template_failed: Callable[[str], None]
+    """Told of each template that could not be rendered."""
+
+
+class Recording:
+    """A recording rule."""
+
+    def __init__(self, rule: rules.RecordingRule, world: World) -> None:
+        self.rule = rule
+        self.query = world.engine.prepare(rule.expr)
+
+    def samples(self, result: series.Result) -> dict[labels_.Labels, float]:
+        """The series it makes of a result. Raises `QueryError` when two become the same."""
+        out: dict[labels_.Labels, float] = {}
+        for labels, value in vector(result):
+            named = labels_.merge(labels, {**dict(self.rule.labels), labels_.NAME: self.rule.record})
+            if named in out:
+                raise problems.QueryError(
+                    "vector contains metrics with the same labelset after applying rule labels", kind="execution"
+                )
+            out[named] = value
+        return out
+
+
+class Alerting:
+    """An alerting rule, with its alerts."""
+
+    def __init__(self, rule: rules.AlertingRule, key: str, world: World) -> None:
+        self.rule, self.key = rule, key
+        self.query = world.engine.prepare(rule.expr)
+        self._world = world
+        self._labels = [(name, templates.Text(text)) for name, text in rule.labels]
+        self._annotations = [(name, templates.Text(text)) for name, text in rule.annotations]
+        self._times = lifecycle.Times(
+            rule.hold, rule.keep_firing_for, world.resolved_retention, self.query.lower_is_worse
+        )
+        quoted = urllib.parse.quote(rule.expr, safe="")
+        self._generator_url = f"{world.external_url}/?query={quoted}" if world.external_url else ""
+        self.alerts: dict[labels_.Labels, alerts.Alert] = {}
+        self._adopted: frozenset[labels_.Labels] = frozenset()
+        self._grace = self._grace_until = 0.0
+
+    def adopt(self, kept: Mapping[labels_.Labels, alerts.Alert], grace: float) -> None:
+        """Take over the alerts of the same rule from before a restart or reload.
+
+        For `grace` seconds from the first evaluation on, those for which there is no data yet stay as they are.
+        """
+        self.alerts = {key: dataclasses.replace(alert, rule=self.key) for key, alert in kept.items()}
+        self._grace, self._adopted = grace, frozenset(kept)
+
+    def step(self, result: series.Result, at: float, limit: int) -> list[alerts.Alert]:
+        """Alerts that are new or changed, the ended among them. Raises `QueryError`; then nothing has changed."""
+        hits = [self._hit(labels, value, at) for labels, value in vector(result)]
+        if len({hit.labels for hit in hits}) != len(hits):
+            raise problems.QueryError(
+                "vector contains metrics with the same labelset after applying alert labels", kind="execution"
+            )
+        if limit and len(hits) > limit:
+            raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
+        after = lifecycle.step(self.alerts, hits, self.key, self._times, at)
+        if self._adopted:
+            after |= self._waiting({hit.labels for hit in hits}, at)
+        changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
+        self.alerts = after
+        return changed
+
+    def _waiting(self, held: set[labels_.Labels], at: float) -> dict[labels_.Labels, alerts.Alert]:
+        """Adopted alerts that no data speaks of yet, as they were."""
+        self._grace_until = self._grace_until or at + self._grace
+        if at >= self._grace_until:
+            self._adopted = frozenset()
+        self._adopted -= held
+        return {key: self.alerts[key] for key in self._adopted if key in self.alerts}
+
+    def samples(self) -> dict[labels_.Labels, float]:
+        """`ALERTS` and `ALERTS_FOR_STATE` of the alerts that are active."""
+        out: dict[labels_.Labels, float] = {}
+        for alert in self.alerts.values():
+            if alert.state != "resolved":
+                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
+                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
+        return out
+
+    def _hit(self, labels: labels_.Labels, value: float, at: float) -> lifecycle.Hit:
+        around = templates.Surroundings(
+            self._world.external_labels,
+            self._world.external_url,
+            lambda expr: self._world.engine.prepare(expr).instant(at),
+            at,
+        )
+        bare = labels_.without(labels, labels_.NAME)
+        given = {**dict(bare), **{name: self._text(one, labels, value, around) for name, one in self._labels}}
+        own = labels_.make({**self._world.external_labels, **given, "alertname": self.rule.alert})
+        annotations = labels_.make({name: self._text(one, labels, value, around) for name, one in self._annotations})
+        wanted = labels_.get(annotations, evidence.ANNOTATION) or self._world.evidence.query(self.query.names, own)
+        return lifecycle.Hit(own, annotations, value, self._generator_url, wanted)
+
+    def _text(self, one: templates.Text, labels: labels_.Labels, value: float, around: templates.Surroundings) -> str:
+        text, wrong = one.render(labels, value, around)
+        if wrong:
+            self._world.template_failed(f"{self.key}: {wrong}")
+        return text
+
+
+def vector(result: series.Result) -> list[tuple[labels_.Labels, float]]:
+    """An instant result's series. Raises `QueryError` for a string or a matrix."""
+    if isinstance(result, series.Scalar):
+        return [((), result.value)]
+    if isinstance(result, series.Vector):
+        return list(zip(result.labels, result.values.tolist(), strict=True))
+    raise problems.QueryError("rule result is not a vector or scalar", kind="execution")
+
+
+def write(table: ports.SampleTable, at: float, samples: Mapping[labels_.Labels, float]) -> None:
+    """A rule's output as one row; series that are not in it any more become stale. Raises `PermanentError`."""
+    columns = np.array([table.column(labels) for labels in samples], np.int32)
+    table.append(round(at * MILLISECONDS), columns, np.array([*samples.values()], np.float64))

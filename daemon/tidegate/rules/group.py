@@ -1,0 +1,177 @@
+"""One group's evaluation: its rules one after the other at one timestamp, each seeing what the earlier ones made."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import math
+from collections.abc import Callable
+
+from tidegate.kit import telemetry
+from tidegate.model import alerts, ports, problems, rules, series
+from tidegate.rules import evaluate
+
+INLINE = 0.005
+"""Seconds: a rule that took longer last time is evaluated in a thread, so that the event loop is not kept waiting."""
+QUIET = 60.0
+"""Seconds between two writes of an alert in which only its value changed."""
+
+
+class Instruments:
+    """What all groups count together."""
+
+    def __init__(self, registry: telemetry.Registry) -> None:
+        self.evaluations = telemetry.Counter("tidegate_rule_evaluations", "Evaluations of rules.", registry=registry)
+        self.failures = telemetry.Counter(
+            "tidegate_rule_evaluation_failures", "Evaluations of rules that failed.", ["group"], registry=registry
+        )
+        self.missed = telemetry.Counter(
+            "tidegate_rule_group_iterations_missed",
+            "Iterations skipped because of slow ones.",
+            ["group"],
+            registry=registry,
+        )
+        self.seconds = telemetry.Histogram(
+            "tidegate_rule_group_duration_seconds", "Time to evaluate a group.", registry=registry
+        )
+        self.templates = telemetry.Counter(
+            "tidegate_rule_template_failures", "Templates that could not be rendered.", registry=registry
+        )
+
+
+class Group:
+    """A loaded group."""
+
+    def __init__(
+        self, group: rules.Group, world: evaluate.World, book: ports.AlertBook, clock: ports.Clock, counted: Instruments
+    ) -> None:
+        self.group = group
+        self._world, self._book, self._clock, self._counted = world, book, clock, counted
+        self.rules = _made(group, world)
+        self._tables = [world.store.table(f"{group.key};{number}", group.interval) for number in range(len(self.rules))]
+        self._statuses = [ports.RuleStatus(rule) for rule in group.rules]
+        self._written: dict[str, tuple[float, alerts.Alert]] = {}
+        self._last = self._duration = 0.0
+        self._missed = 0
+
+    @property
+    def status(self) -> ports.GroupStatus:
+        """How it is doing."""
+        return ports.GroupStatus(self.group, tuple(self._statuses), self._last, self._duration, self._missed)
+
+    @property
+    def alerting(self) -> list[evaluate.Alerting]:
+        """Its alerting rules."""
+        return [rule for rule in self.rules if isinstance(rule, evaluate.Alerting)]
+
+    def same(self, world: evaluate.World) -> bool:
+        """Whether its surroundings are still those of `world`, so that it can go on as it is."""
+        return (
+            self._world.external_url == world.external_url
+            and self._world.external_labels == world.external_labels
+            and self._world.resolved_retention == world.resolved_retention
+        )
+
+    async def run(self, ticks: ports.Ticks, may: Callable[[], bool]) -> None:
+        """Evaluate at every tick, once `may` says so."""
+        while True:
+            tick = await ticks.next()
+            if not may():
+                continue
+            self._missed += tick.missed
+            if tick.missed:
+                self._counted.missed.labels(self.group.key).inc(tick.missed)
+            await self.evaluate_at(tick.at)
+
+    async def evaluate_at(self, at: float) -> None:
+        """Evaluate all rules for a time (unix seconds)."""
+        started = self._clock.now()
+        for number in range(len(self.rules)):
+            await self._one(number, at - self.group.query_offset)
+            await asyncio.sleep(0)
+        self._duration = max(self._clock.now() - started, 0.0)
+        self._last = at
+        self._counted.seconds.observe(self._duration)
+
+    def end(self, at: float) -> None:
+        """The group is gone: its series are stale."""
+        for number, table in enumerate(self._tables):
+            table.end(round(at * evaluate.MILLISECONDS))
+            self._world.store.drop(f"{self.group.key};{number}")
+
+    async def _one(self, number: int, at: float) -> None:
+        rule, before = self.rules[number], self._statuses[number]
+        started = self._clock.now()
+        error, count = "", 0
+        self._counted.evaluations.inc()
+        try:
+            result = await self._query(rule.query, at, before.duration)
+            count = await self._apply(rule, number, result, at)
+        except (problems.QueryError, problems.PermanentError) as failure:
+            error = str(failure)
+            self._counted.failures.labels(self.group.key).inc()
+        duration = max(self._clock.now() - started, 0.0)
+        self._statuses[number] = dataclasses.replace(
+            before, health="err" if error else "ok", error=error, last_evaluation=at, duration=duration, series=count
+        )
+
+    async def _query(self, query: ports.Query, at: float, last: float) -> series.Result:
+        if last > INLINE:
+            return await asyncio.to_thread(query.instant, at)
+        return query.instant(at)
+
+    async def _apply(
+        self, rule: evaluate.Recording | evaluate.Alerting, number: int, result: series.Result, at: float
+    ) -> int:
+        if isinstance(rule, evaluate.Recording):
+            samples = rule.samples(result)
+            if self.group.limit and len(samples) > self.group.limit:
+                message = f"exceeded limit of {self.group.limit} with {len(samples)} series"
+                raise problems.QueryError(message, kind="execution")
+            evaluate.write(self._tables[number], at, samples)
+            return len(samples)
+        changed = rule.step(result, at, self.group.limit)
+        evaluate.write(self._tables[number], at, rule.samples())
+        await self._tell(changed, at)
+        return len(rule.alerts)
+
+    async def _tell(self, changed: list[alerts.Alert], at: float) -> None:
+        """Tell the book of what matters: states, texts, and values now and then."""
+        worth = [alert for alert in changed if self._worth(alert, at)]
+        if worth:
+            await self._book.put(worth)
+            for alert in worth:
+                self._written[alert.fingerprint] = (at, alert)
+        gone = set(self._written) - {alert.fingerprint for rule in self.alerting for alert in rule.alerts.values()}
+        ended = [_ended(self._written.pop(key)[1], at) for key in gone]
+        pending = [alert for alert in ended if alert is not None]
+        if pending:
+            await self._book.put(pending)
+
+    def _worth(self, alert: alerts.Alert, at: float) -> bool:
+        when, before = self._written.get(alert.fingerprint, (-math.inf, None))
+        if before is None or before.state != alert.state or before.active_at != alert.active_at:
+            return True
+        return at - when >= QUIET or (before.state == "pending" and before.annotations != alert.annotations)
+
+
+def _made(group: rules.Group, world: evaluate.World) -> list[evaluate.Recording | evaluate.Alerting]:
+    """The rules, ready to be evaluated. Alerts of one name in one group are told apart by their number."""
+    made: list[evaluate.Recording | evaluate.Alerting] = []
+    names: collections.Counter[str] = collections.Counter()
+    for rule in group.rules:
+        if isinstance(rule, rules.RecordingRule):
+            made.append(evaluate.Recording(rule, world))
+            continue
+        names[rule.alert] += 1
+        number = f"#{names[rule.alert]}" if names[rule.alert] > 1 else ""
+        made.append(evaluate.Alerting(rule, f"{group.key};{rule.alert}{number}", world))
+    return made
+
+
+def _ended(alert: alerts.Alert, at: float) -> alerts.Alert | None:
+    """What the book is told of an alert that left: a pending one is over without ever having fired."""
+    if alert.state != "pending":
+        return None
+    return dataclasses.replace(alert, state="resolved", resolved_at=at)

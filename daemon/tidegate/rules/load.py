@@ -1,0 +1,210 @@
+"""From rule files to rules. Finds every problem of every file, with its place, before anything is used.
+
+Judges as Prometheus does (`rulefmt`): names, expressions, templates, duplicates. What parses PromQL and KQL is handed in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.kit import validate, yamlfile
+from tidegate.model import labels as labels_
+from tidegate.model import ports, problems, rules
+from tidegate.rules import files, templates
+
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checks:
+    """What a rule file is checked with."""
+
+    engine: ports.QueryEngine
+    kql: Callable[[str], object]
+    """Raises `QueryError` for a text that is no KQL."""
+    evaluation_interval: float
+
+
+def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.RuleSet:
+    """Read (path, name to show) pairs. Raises `ConfigError` with all problems of all files."""
+    groups: list[rules.Group] = []
+    metrics: list[rules.LogMetric] = []
+    wrong: list[problems.Problem] = []
+    for path, shown in paths:
+        try:
+            document = yamlfile.read(path, shown)
+            reader = _Reader(document, checks)
+            found = reader.read()
+        except problems.ConfigError as error:
+            wrong += error.problems
+            continue
+        groups += found.groups
+        metrics += found.log_metrics
+        wrong += reader.problems
+    wrong += _metrics_twice(metrics)
+    if wrong:
+        raise problems.ConfigError(wrong)
+    return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths))
+
+
+def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]:
+    seen: dict[str, rules.LogMetric] = {}
+    found = []
+    for metric in metrics:
+        first = seen.setdefault(metric.name, metric)
+        if first is not metric:
+            at, summary = metric.place, f"the log metric {metric.name!r} stands in {first.place.file} already"
+            found.append(problems.Problem("rule-log-metric-twice", summary, at.file, at.line, at.column))
+    return found
+
+
+class _Reader:
+    """Reads one file and collects its problems."""
+
+    def __init__(self, document: yamlfile.Document, checks: Checks) -> None:
+        self._document, self._checks = document, checks
+        self.problems: list[problems.Problem] = []
+        self._root: tuple[str, ...] = ()
+
+    def read(self) -> rules.RuleSet:
+        """The rules of the file. Raises `ConfigError` when its shape is wrong."""
+        value = files.manifest(self._document.value)
+        self._root = ("spec",) if value is not self._document.value else ()
+        shape = validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
+        names: set[str] = set()
+        groups = []
+        for number, group in enumerate(shape.groups or []):
+            at = (*self._root, "groups", number)
+            if not group.name:
+                self._wrong("rule-group-name", "a group needs a name", at)
+            elif group.name in names:
+                self._wrong("rule-group-twice", f"the group {group.name!r} stands twice in this file", (*at, "name"))
+            names.add(group.name)
+            groups.append(self._group(group, at))
+        metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
+        return rules.RuleSet(tuple(groups), tuple(metrics))
+
+    def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
+        self._labels(group.labels, (*at, "labels"))
+        made: list[rules.Rule] = []
+        for number, rule in enumerate(group.rules or []):
+            place = (*at, "rules", number)
+            one = self._rule(rule, group, place)
+            if one is not None:
+                made.append(one)
+        return rules.Group(
+            name=group.name,
+            file=self._document.file,
+            rules=tuple(made),
+            interval=group.interval or self._checks.evaluation_interval,
+            limit=group.limit,
+            query_offset=group.query_offset or 0.0,
+            labels=labels_.make(group.labels or {}),
+        )
+
+    def _rule(self, rule: files.Rule, group: files.Group, at: yamlfile.Path) -> rules.Rule | None:
+        if bool(rule.record) == bool(rule.alert):
+            both = (
+                "only one of `record` and `alert` may be set"
+                if rule.record
+                else "one of `record` and `alert` must be set"
+            )
+            self._wrong("rule-record-or-alert", both, at)
+            return None
+        self._expr(rule, at)
+        self._labels(rule.labels, (*at, "labels"))
+        own = labels_.make({**(group.labels or {}), **(rule.labels or {})})
+        line, column = self._document.position(at)
+        place = rules.Place(self._document.file, line, column)
+        if rule.record:
+            return self._recording(rule, own, place, at)
+        self._templates(rule.labels, (*at, "labels"))
+        self._templates(rule.annotations, (*at, "annotations"))
+        for name in rule.annotations or {}:
+            if not name:
+                self._wrong("rule-annotation-name", "an annotation needs a name", (*at, "annotations"))
+        return rules.AlertingRule(
+            rule.alert,
+            rule.expr,
+            own,
+            tuple(sorted((rule.annotations or {}).items())),
+            rule.for_ or 0.0,
+            rule.keep_firing_for or 0.0,
+            place,
+        )
+
+    def _recording(
+        self, rule: files.Rule, own: labels_.Labels, place: rules.Place, at: yamlfile.Path
+    ) -> rules.RecordingRule:
+        for field, value in (
+            ("for", rule.for_),
+            ("keep_firing_for", rule.keep_firing_for),
+            ("annotations", rule.annotations),
+        ):
+            if value:
+                self._wrong(
+                    "rule-field-of-alerts", f"`{field}` has no meaning in a recording rule", (*at, field), key=True
+                )
+        if "{" in rule.record or "}" in rule.record:
+            hint = "braces belong to a selector; is this the expr?"
+            self._wrong("rule-name", f"{rule.record!r} is no metric name", (*at, "record"), hint=hint)
+        return rules.RecordingRule(rule.record, rule.expr, own, place)
+
+    def _expr(self, rule: files.Rule, at: yamlfile.Path) -> None:
+        if not rule.expr:
+            self._wrong("rule-missing-field", "field `expr` is required", at)
+            return
+        try:
+            self._checks.engine.prepare(rule.expr)
+        except problems.QueryError as error:
+            problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", (*at, "expr"))
+            self.problems.append(_moved(problem, rule.expr, error.position))
+
+    def _labels(self, given: Mapping[str, str] | None, at: yamlfile.Path) -> None:
+        for name in given or {}:
+            if not name or name == labels_.NAME:
+                self._wrong("rule-label-name", f"{name!r} cannot be set as a label", (*at, name), key=True)
+
+    def _templates(self, texts: Mapping[str, str] | None, at: yamlfile.Path) -> None:
+        for name, text in (texts or {}).items():
+            try:
+                templates.Text(text)
+            except templates.TemplateError as error:
+                self._wrong("rule-template", f"the template of {name!r} cannot be read: {error}", (*at, name))
+
+    def _metric(self, metric: files.LogMetric, at: yamlfile.Path) -> rules.LogMetric:
+        if not _METRIC.match(metric.name):
+            self._wrong("rule-name", f"{metric.name!r} is no metric name", (*at, "name"))
+        for name in (*metric.by, *metric.labels):
+            if not _LABEL.match(name):
+                self._wrong("rule-label-name", f"{name!r} is no label name", at)
+        try:
+            self._checks.kql(metric.query)
+        except problems.QueryError as error:
+            problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", (*at, "query"))
+            self.problems.append(_moved(problem, metric.query, error.position))
+        line, column = self._document.position(at)
+        return rules.LogMetric(
+            metric.name,
+            metric.query,
+            tuple(sorted(metric.by.items())),
+            labels_.make(metric.labels),
+            metric.help,
+            metric.series_limit,
+            rules.Place(self._document.file, line, column),
+        )
+
+    def _wrong(self, code: str, summary: str, at: yamlfile.Path, *, hint: str = "", key: bool = False) -> None:
+        self.problems.append(self._document.problem(code, summary, at, hint=hint, key=key))
+
+
+def _moved(problem: problems.Problem, text: str, position: int) -> problems.Problem:
+    """The problem with its caret at a position of a text that stands on the shown line as it is."""
+    start = problem.excerpt.find(text, problem.column - 1)
+    if position < 0 or start < 0:
+        return problem
+    return dataclasses.replace(problem, column=start + min(position, len(text) - 1) + 1, length=1)

@@ -18,6 +18,8 @@ from tidegate.kit import telemetry, yamlfile
 from tidegate.model import alerts, settings
 from tidegate.notify import codec, delivery, integration, receivers, store
 
+# The mail server's library ends its loop while connections are still closing.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
 HOOK_SECRET = "T00000000/B11111111/XXXXsecretXXXX"
 
 

@@ -78,7 +78,8 @@ class Gate:
             name: judge.Policy(name, _revision(given, name), environment, given.retry_after, self._external_url)
             for name, environment in given.environments.items()
         }
-        self._could_shut = functools.lru_cache(16384)(self._scope.could_shut)
+        self._could_shut = functools.lru_cache(65536)(self._scope.could_shut)
+        self._place_of = functools.lru_cache(65536)(self._scope.place)
         self._view = None
 
     def environments(self) -> Sequence[str]:
@@ -154,7 +155,7 @@ class Gate:
     def _groups(self, groups: Sequence[ports.GroupStatus], environment: str, service: str) -> Iterator[judge.GroupFact]:
         for status in groups:
             concerned = tuple(
-                item for item in status.rules if self._could_shut(environment, service, item.rule, status.group)
+                item for item in status.rules if self._could_shut(environment, service, item.rule, status.group.labels)
             )
             if concerned:
                 yield judge.GroupFact(status, concerned)
@@ -172,8 +173,8 @@ class Gate:
         for alert in self._book.all():
             self._place(view, alert, thresholds, now)
         for status in self._target_reader.targets():
-            service = self._scope.service(status.target.labels)
-            for environment in self._scope.claimed(status.target.labels):
+            service, environments = self._place_of(status.target.labels)
+            for environment in environments:
                 view.targets.setdefault((environment, service), []).append(status)
         return view
 

@@ -46,6 +46,10 @@ class Scope:
             return mine
         return (self._default,)
 
+    def place(self, of: labels_.Labels) -> tuple[str, tuple[str, ...]]:
+        """The service and the environments that claim it."""
+        return self.service(of), self.claimed(of)
+
     def suspected(self, of: labels_.Labels) -> tuple[str, ...]:
         """The environments that an alert may be about: those that claim it, or all when it does not say."""
         mine = self.claimed(of)
@@ -55,12 +59,12 @@ class Scope:
         """Whether an alert with these labels shuts this environment's gate."""
         return self._conditions[environment].matches(of)
 
-    def could_shut(self, environment: str, service: str, rule: rules.Rule, group: rules.Group) -> bool:
+    def could_shut(self, environment: str, service: str, rule: rules.Rule, group_labels: labels_.Labels = ()) -> bool:
         """Whether a rule may make an alert that shuts the gate of a service, as far as its written labels tell.
 
         A recording rule may, since alerting rules read it. Labels that are templates, or not written, can be anything.
         """
-        written = dict(group.labels) | dict(rule.labels)
+        written = dict(group_labels) | dict(rule.labels)
         fixed = labels_.make({name: value for name, value in written.items() if "{{" not in value})
         if labels_.get(fixed, GATE) == BLIND:
             return True

@@ -21,9 +21,9 @@ import orjson
 import uvicorn
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from tests.api import world  # noqa: E402 - the tests' world is not installed
-from tests.gate import fakes  # noqa: E402
-from tidegate.kit import clock  # noqa: E402
+from tests.api import world
+from tests.gate import fakes
+from tidegate.kit import clock
 
 RATE = 200
 SECONDS = 8.0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from starlette.requests import Request
 
 from tests.api import world
+from tidegate.api import app as app_
+from tidegate.api import auth
 from tidegate.kit import http
 from tidegate.model import settings
 
@@ -97,3 +100,15 @@ async def test_reads_are_open() -> None:
 async def test_empty_tokens_open_nothing() -> None:
     empty = settings.Web.model_validate({"tokens": {"x": {"token": "", "scopes": ["deploy"]}}})
     assert (await post(empty, {"authorization": "Bearer "})).status_code == 401
+
+
+async def test_new_tokens_count_at_once() -> None:
+    guard = auth.Guard(web())
+    app = app_.build(world.World(web=web()).context())
+    before = app.state.guard
+    app_.reload(app, settings.Web.model_validate({"tokens": {"new": {"token": "n", "scopes": ["deploy"]}}}))
+    assert app.state.guard is before, "endpoints hold it"
+    request = Request({"type": "http", "headers": [(b"authorization", b"Bearer n")], "client": None})
+    assert app.state.guard.check(request, "deploy") == "new"
+    with pytest.raises(auth.Refused):
+        guard.check(request, "deploy")

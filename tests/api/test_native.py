@@ -223,10 +223,12 @@ async def test_deploys_are_recorded_once_by_id() -> None:
         again = await client.post(
             "/v1/deploys", json=DEPLOY | {"version": "2"}, headers=world.BEARER | {"idempotency-key": "run-7"}
         )
+        moved = await client.post("/v1/deploys", json=DEPLOY | {"service": "cart", "id": "run-7"}, headers=world.BEARER)
         other = await client.post("/v1/deploys", json=DEPLOY | {"at": "2026-11-23T07:00:00Z"}, headers=world.BEARER)
         listed = (await client.get("/v1/deploys?service=shop&limit=10")).json()["deploys"]
     assert (first.status_code, again.status_code, other.status_code) == (201, 200, 201)
-    assert first.json() == again.json()
+    assert first.json() == again.json() == moved.json()
+    assert moved.status_code == 200
     assert first.json() == {
         "id": "run-7", "environment": "production", "service": "shop", "version": "1.4.0", "digest": "",
         "at": "2026-11-23T07:13:20.000Z", "direction": "forward", "by": "ci", "url": "",

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from tidegate.api import alertmanager, auth, endpoint, native, operations, prometheus, state
 from tidegate.api.context import Context
 from tidegate.api.pages import routes as pages
+from tidegate.model import settings
 
 ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
     *native.ENDPOINTS,
@@ -43,6 +44,11 @@ def build(context: Context) -> Starlette:
     app.state.runner, app.state.guard = runner, guard
     app.state.closing, app.state.waiting = False, 0
     return app
+
+
+def reload(app: Starlette, web: settings.Web) -> None:
+    """Take over new tokens and `open_writes`. The listen address stays until the next start."""
+    app.state.guard.reload(web)
 
 
 def paths() -> list[str]:

@@ -33,6 +33,10 @@ class Guard:
     """Decides by the settings."""
 
     def __init__(self, web: settings.Web) -> None:
+        self.reload(web)
+
+    def reload(self, web: settings.Web) -> None:
+        """Take over new tokens; those that are gone are refused from now on."""
         self._tokens = [
             (name, token.token.get_secret_value().encode(), frozenset(token.scopes))
             for name, token in web.tokens.items()

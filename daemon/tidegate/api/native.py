@@ -26,6 +26,8 @@ POLL = 0.25
 WAITERS = 256
 LINES = 1000
 NAME = 253
+REPEATS = 20_000
+"""Deploys among which a repeated id is noticed; an older one still changes nothing, but is answered with 201."""
 FORMS = {"json": "application/json", "text": "text/plain", "health+json": "application/health+json"}
 
 
@@ -214,9 +216,9 @@ async def record_deploy(context: Context, request: Request) -> Response:
         by=body.by or request.state.caller,
         url=body.url,
     )
-    before = {known.id for known in context.ledger.deploys(deploy.environment, deploy.service, 1000)} if key else set()
+    repeated = bool(key) and any(known.id == key for known in context.ledger.deploys(limit=REPEATS))
     kept = await context.ledger.record(deploy)
-    return endpoint.json(_deploy(kept), 200 if kept.id in before else 201)
+    return endpoint.json(_deploy(kept), 200 if repeated else 201)
 
 
 def _at(context: Context, given: float | str | None) -> float:

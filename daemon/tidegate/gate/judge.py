@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import json
 import math
+import urllib.parse
 from collections.abc import Sequence
 
 from tidegate.model import alerts, gate, labels, ports, settings, targets
@@ -101,7 +102,7 @@ def judge(facts: Facts, policy: Policy, now: float) -> gate.Verdict:
         soak=soak,
         earliest_allow_at=soak.clean_since + soak.required if _only_soak(name, reasons) else 0.0,
         direction=facts.direction or "",
-        url=f"{policy.external_url}/#gate-{facts.environment}-{facts.service}",
+        url=f"{policy.external_url}/#gate-{urllib.parse.quote(f'{facts.environment}-{facts.service}')}",
     )
 
 

@@ -1,1 +1,116 @@
-"""Wiring of `tidegate agent`."""
+"""Wiring of `tidegate agent`: tail, count, ship, and answer probes and the server's scrapes. No logic."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import tidegate
+from tidegate import plan as plan_
+from tidegate import schedule
+from tidegate.api import bare, server
+from tidegate.kit import clock as clock_
+from tidegate.kit import lag, tasks, telemetry, watch
+from tidegate.logs import agent, bulk, counters
+from tidegate.metrics import nothing
+from tidegate.metrics.promql import engine
+from tidegate.model import problems
+
+FLUSH = 4.0
+"""Seconds that lines under way get at the end."""
+STALLED = 5.0
+
+
+async def run(
+    path: pathlib.Path | None, environ: Mapping[str, str], stop: asyncio.Event, say: Callable[[str], None]
+) -> None:
+    """Run until `stop`. Raises `ConfigError` before anything is started, `FatalError` when it cannot go on."""
+    await Agent(path, environ).run(stop, say)
+
+
+class Agent:
+    """One agent process."""
+
+    def __init__(self, path: pathlib.Path | None, environ: Mapping[str, str]) -> None:
+        """Build everything; nothing runs yet. Raises `ConfigError` or `FatalError`."""
+        self._path, self._environ = path, environ
+        self._log = telemetry.logger("agent")
+        self.clock = clock_.SystemClock()
+        self.registry = telemetry.Registry()
+        self.engine = engine.Engine(nothing.Nothing())
+        self.plan = plan_.make(path, environ, self.engine)
+        given, loaded = self.plan.settings, self.plan.loaded
+        if not given.logs.elasticsearch.urls:
+            at = ("logs", "elasticsearch", "urls")
+            summary = "an agent needs somewhere to ship to: `logs.elasticsearch.urls` is empty"
+            raise problems.ConfigError([loaded.document.problem("logs-no-output", summary, at)])
+        self.supervisor = tasks.Supervisor(self.clock, self.registry)
+        self.schedule = schedule.Scheduler(self.clock, self.registry)
+        self.lag = lag.LoopLag(self.registry)
+        self.counters = counters.LogCounters(None, self.schedule, self.clock, self.registry)
+        self.shipper = agent.LogAgent(
+            given.logs,
+            loaded.resolve(given.data_dir),
+            loaded.folder,
+            bulk.ElasticsearchOutput(given.logs.elasticsearch, self.clock, self.registry),
+            [self.counters.observe],
+            self.clock,
+            self.registry,
+            host=environ.get("TIDEGATE_NODE_NAME", ""),
+        )
+        self.web = server.Server(bare.build(self.registry, tuple, self._unhealthy), given.web.listen)
+        telemetry.process_metrics(self.registry)
+
+    async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+        """Start, and work until `stop` or until something that cannot be lived without is gone."""
+        self.schedule.start()
+        self.counters.set_metrics(self.plan.rules.log_metrics)
+        parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("web", self.web.run),
+            ("loop lag", self.lag.run),
+            ("log metrics", self.counters.run),
+            ("log agent", self.shipper.run),
+            ("watcher", self._watch),
+        ]
+        running = [asyncio.create_task(self.supervisor.run(name, part), name=name) for name, part in parts]
+        stopped = asyncio.create_task(stop.wait())
+        say(self._greeting())
+        try:
+            done, _ = await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            stopped.cancel()
+            self.web.close()
+            self.schedule.stop()
+            await tasks.cancel(*running[2:])
+            await self.shipper.close(FLUSH)
+            await tasks.cancel(*running)
+
+    async def reload(self) -> None:
+        """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
+        fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine)
+        self.shipper.set_inputs(fresh.settings.logs.inputs)
+        self.counters.set_metrics(fresh.rules.log_metrics)
+        self.plan = fresh
+
+    async def _watch(self) -> None:
+        patterns = plan_.watched(self.plan.loaded, self._path)
+        before = await asyncio.to_thread(watch.digest, patterns)
+        while True:
+            before = await watch.changed(patterns, before, self.clock)
+            try:
+                await self.reload()
+                self._log.info("configuration taken")
+            except problems.ConfigError as error:
+                self._log.error("configuration refused, the old one stays", problems=str(error))
+
+    def _unhealthy(self) -> Sequence[str]:
+        worst = self.lag.worst
+        return [f"the event loop stalled for {worst:.1f} s"] if worst > STALLED else []
+
+    def _greeting(self) -> str:
+        given = self.plan.settings.logs
+        paths = ", ".join(path for one in given.inputs for path in one.paths) or "nothing"
+        return f"Tidegate {tidegate.__version__} agent: {paths} to {', '.join(given.elasticsearch.urls)}"

@@ -1,1 +1,404 @@
-"""Wiring of `tidegate server` and `tidegate run`."""
+"""Wiring of `tidegate server` and `tidegate run`: build everything, draw the arrows, start, reload, stop. No logic.
+
+Order matters twice: what can fail comes before what is touched (`plan`), and sources stop before sinks, so that what was
+seen is still told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pathlib
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import tidegate
+from tidegate import plan as plan_
+from tidegate import schedule
+from tidegate.alerts import book as book_
+from tidegate.alerts import dispatch, silences
+from tidegate.alerts import store as alert_store
+from tidegate.api import app as api
+from tidegate.api import context, server
+from tidegate.gate import keeper, ledger
+from tidegate.kit import clock as clock_
+from tidegate.kit import config, database, lag, tasks, telemetry, watch
+from tidegate.logs import agent, bulk, counters, local, search
+from tidegate.metrics import store
+from tidegate.metrics.promql import engine
+from tidegate.model import ports, problems, settings, targets
+from tidegate.notify import outbox
+from tidegate.notify import store as outbox_store
+from tidegate.rules import manager as rules_
+from tidegate.scrape import manager as scrape
+
+Part: TypeAlias = tuple[str, Callable[[], Awaitable[None]]]
+
+SWEEP = 60.0
+FLUSH = 3.0
+"""Seconds that messages under way, and lines that were read, get at the end."""
+STALLED = 5.0
+"""Seconds of loop lag at which the process is not healthy."""
+
+
+async def run(
+    path: pathlib.Path | None,
+    environ: Mapping[str, str],
+    stop: asyncio.Event,
+    say: Callable[[str], None],
+    *,
+    embedded: bool,
+) -> None:
+    """Run until `stop`. Raises `ConfigError` before anything is started, `FatalError` when it cannot go on."""
+    app = App(path, environ, embedded=embedded)
+    await app.run(stop, say)
+
+
+class App:
+    """One process."""
+
+    def __init__(self, path: pathlib.Path | None, environ: Mapping[str, str], *, embedded: bool) -> None:
+        """Build everything; nothing runs yet. Raises `ConfigError` or `FatalError`."""
+        self._path, self._environ, self._embedded = path, environ, embedded
+        self._log = telemetry.logger("app")
+        self.clock = clock_.SystemClock()
+        self.registry = telemetry.Registry()
+        loaded = config.load(path, environ)
+        data = loaded.resolve(loaded.settings.data_dir)
+        scraped = loaded.settings.scrape
+        self.store = store.Store(
+            data / "samples",
+            self.clock,
+            self.registry,
+            retention=scraped.retention,
+            series_limit=scraped.series_limit,
+            keep=scraped.keep,
+        )
+        self.engine = engine.Engine(self.store)
+        self.plan = plan_.make(path, environ, self.engine)
+        self.supervisor = tasks.Supervisor(self.clock, self.registry)
+        self.schedule = schedule.Scheduler(self.clock, self.registry)
+        self.lag = lag.LoopLag(self.registry)
+        self._build_alerts(data)
+        self._build_logs(data)
+        self._build_stages()
+        self._build_web()
+        self._instruments()
+        self._found: tuple[targets.Target, ...] = ()
+
+    async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+        """Start, and work until `stop` or until something that cannot be lived without is gone."""
+        self.schedule.start()
+        self._apply(self.plan)
+        sinks = [self._start(name, part) for name, part in self._sinks()]
+        sources = [self._start(name, part) for name, part in self._sources()]
+        discovering = asyncio.create_task(self._discover())
+        stopped = asyncio.create_task(stop.wait())
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+        say(self._greeting())
+        try:
+            done, _ = await asyncio.wait({stopped, *sinks, *sources}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            stopped.cancel()
+            await self._stop(sources, sinks, discovering)
+
+    async def reload(self) -> None:
+        """Take the configuration as it is now. Raises `ConfigError`, with the old one still in force."""
+        try:
+            fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine)
+            self._apply(fresh)
+        except (problems.ConfigError, problems.QueryError) as error:
+            self._reloads.labels("refused").inc()
+            self._reload_ok.set(0)
+            self._log.error("configuration refused, the old one stays", problems=str(error))
+            raise error if isinstance(error, problems.ConfigError) else _as_config(error) from None
+        self._say_what_needs_a_restart(self.plan.settings, fresh.settings)
+        self.plan = fresh
+        self._discovering.set()
+        self._reloads.labels("taken").inc()
+        self._reload_ok.set(1)
+        self._log.info("configuration taken", rules=sum(len(group.rules) for group in fresh.rules.groups))
+
+    # --- building ------------------------------------------------------------------------------------------------
+
+    def _build_alerts(self, data: pathlib.Path) -> None:
+        given = self.plan.settings
+        url = given.state.url.get_secret_value() if given.state.url else database.sqlite_url(data / "state.db")
+        self.database = database.Database(url)
+        self.database.create(alert_store.METADATA, outbox_store.METADATA)
+        self.silences = silences.Silences(self.database, self.clock, self.registry, given.alerts.silence_retention)
+        self.book = book_.Book(self.database, self.clock, self.registry, self.silences, given.rules.resolved_retention)
+        self.outbox = outbox.Outbox(self.plan.integrations, self.database, self.clock, self.registry)
+        self.ledger = ledger.Ledger(self.database, self.registry)
+
+    def _build_logs(self, data: pathlib.Path) -> None:
+        given = self.plan.settings.logs
+        self.local: local.LocalStore | None = None
+        self.reader: ports.LogReader
+        self.remote: search.ElasticsearchReader | None = None
+        if given.elasticsearch.urls:
+            self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch)
+        else:
+            self.reader = self.local = local.LocalStore(
+                data / "logs", given.embedded_retention, given.embedded_max_bytes, self.clock, self.registry
+            )
+        self.counters = counters.LogCounters(self.store, self.schedule, self.clock, self.registry)
+        self.shipper: agent.LogAgent | None = None
+        if self._embedded:
+            output = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            self.shipper = agent.LogAgent(
+                given, data, self.plan.loaded.folder, output, [self.counters.observe], self.clock, self.registry
+            )
+
+    def _build_stages(self) -> None:
+        given = self.plan.settings
+        self.scraper = scrape.ScrapeManager(self.store, self.schedule, self.clock, self.registry, self.supervisor)
+        self.rules = rules_.RuleManager(
+            self.engine,
+            self.store,
+            self.book,
+            self.schedule,
+            self.clock,
+            self.registry,
+            self.supervisor,
+            warm=self._warm,
+        )
+        self.dispatcher = dispatch.Dispatcher(
+            self.book,
+            self.silences,
+            self.plan.tree,
+            self.outbox,
+            self.database,
+            self.clock,
+            self.registry,
+            logs=self.reader,
+            log_lines=given.alerts.log_lines,
+            external_url=self._external_url(given),
+        )
+        self.gate = keeper.Gate(
+            given.gate,
+            self.book,
+            self.scraper,
+            self.rules,
+            self.ledger,
+            self.clock,
+            self._external_url(given),
+            self.registry,
+            lambda expr: self.engine.prepare(expr).threshold,
+        )
+
+    def _build_web(self) -> None:
+        given = self.plan.settings
+        web = given.web.model_copy(update={"open_writes": given.web.open_writes or self._embedded})
+        self.context = context.Context(
+            engine=self.engine,
+            rules=self.rules,
+            targets=self.scraper,
+            book=self.book,
+            silences=self.silences,
+            logs=self.reader,
+            sent=self.outbox,
+            streams=self.shipper or _NoStreams(),
+            gate=self.gate,
+            ledger=self.ledger,
+            reload=self.reload,
+            clock=self.clock,
+            registry=self.registry,
+            web=web,
+            ready=self._missing,
+            healthy=self._unhealthy,
+            push_alerts=self.book.put,
+            external_url=given.web.external_url,
+            resolve_timeout=given.alerts.global_.resolve_timeout,
+            receivers=tuple(receiver.name for receiver in given.alerts.receivers),
+            configuration=given.model_dump_json(indent=2),
+            started_at=self.clock.now(),
+        )
+        self.web = server.Server(api.build(self.context), given.web.listen)
+
+    def _instruments(self) -> None:
+        telemetry.process_metrics(self.registry)
+        telemetry.Gauge("tidegate_build_info", "Always 1.", ["version"], registry=self.registry).labels(
+            tidegate.__version__
+        ).set(1)
+        self._reload_ok = telemetry.Gauge(
+            "tidegate_config_last_reload_successful",
+            "Whether the newest configuration is in force.",
+            registry=self.registry,
+        )
+        self._reload_ok.set(1)
+        self._reloads = telemetry.Counter(
+            "tidegate_config_reloads", "Reloads of the configuration.", ["outcome"], registry=self.registry
+        )
+        self._discovering = asyncio.Event()
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    def _sinks(self) -> list[Part]:
+        found: list[Part] = [
+            ("outbox", self.outbox.run),
+            ("dispatcher", self.dispatcher.run),
+            ("alert book", self.book.run),
+            ("silences", self.silences.run),
+            ("web", self.web.run),
+            ("loop lag", self.lag.run),
+        ]
+        return found + ([("log store", self.local.run)] if self.local else [])
+
+    def _sources(self) -> list[Part]:
+        found: list[Part] = [
+            ("scraping", self.scraper.run),
+            ("rules", self.rules.run),
+            ("log metrics", self.counters.run),
+            ("gate", self.gate.run),
+            ("sweeper", self._sweep),
+            ("watcher", self._watch),
+        ]
+        return found + ([("log agent", self.shipper.run)] if self.shipper else [])
+
+    def _start(self, name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return asyncio.create_task(self.supervisor.run(name, part), name=name)
+
+    async def _stop(
+        self,
+        sources: Sequence[asyncio.Task[None]],
+        sinks: Sequence[asyncio.Task[None]],
+        discovering: asyncio.Task[None],
+    ) -> None:
+        self._log.info("stopping")
+        self.web.close()
+        self.schedule.stop()
+        await tasks.cancel(*sources, discovering)
+        if self.shipper:
+            await self.shipper.close(FLUSH)
+        await self.dispatcher.close(FLUSH)
+        await self.outbox.close(FLUSH)
+        await tasks.cancel(*sinks)
+        for part in (self.local, self.remote):
+            if part:
+                await part.close()
+        self.store.close()
+        self.database.close()
+
+    def _apply(self, fresh: plan_.Plan) -> None:
+        """Swap the parts that a configuration decides. Everything that can fail has been done, or comes first."""
+        given = fresh.settings
+        self.gate.reload(given.gate)
+        self.rules.set_rules(
+            fresh.rules,
+            external_url=self._external_url(given),
+            external_labels=given.rules.external_labels,
+            resolved_retention=given.rules.resolved_retention,
+        )
+        self.counters.set_metrics(fresh.rules.log_metrics)
+        self.store.need(self.rules.needs())
+        if self.shipper:
+            self.shipper.set_inputs(given.logs.inputs)
+        self.silences.reload(given.alerts.silence_retention)
+        self.book.reload(given.rules.resolved_retention)
+        if fresh is not self.plan:
+            self.outbox.reload(fresh.integrations)
+            self.dispatcher.reload(fresh.tree, log_lines=given.alerts.log_lines, external_url=self._external_url(given))
+        self._keep = frozenset(self.rules.needs()) if given.scrape.keep == "rules" else None
+
+    async def _discover(self) -> None:
+        """Find targets for the configuration in force; begin again after a reload."""
+        while True:
+            self._discovering.clear()
+            looking = asyncio.create_task(
+                self.supervisor.run("discovery", lambda: self.plan.discovery.run(self.clock, self._take_targets))
+            )
+            try:
+                await self._discovering.wait()
+            finally:
+                await tasks.cancel(looking)
+
+    def _take_targets(self, found: tuple[targets.Target, ...]) -> None:
+        self._found = found
+        keep = self._keep
+        self.scraper.set_targets(found, (lambda name: name in keep) if keep is not None else None)
+
+    async def _sweep(self) -> None:
+        while True:
+            await self.clock.sleep(SWEEP)
+            await asyncio.to_thread(self.store.sweep)
+
+    async def _watch(self) -> None:
+        patterns = plan_.watched(self.plan.loaded, self._path)
+        before = await asyncio.to_thread(watch.digest, patterns)
+        while True:
+            before = await watch.changed(patterns, before, self.clock)
+            with contextlib.suppress(problems.ConfigError):  # said and counted by reload
+                await self.reload()
+            patterns = plan_.watched(self.plan.loaded, self._path)
+            before = await asyncio.to_thread(watch.digest, patterns)
+
+    def _reload_soon(self) -> None:
+        async def reload() -> None:
+            with contextlib.suppress(problems.ConfigError):
+                await self.reload()
+
+        self._reloading = asyncio.create_task(reload())
+
+    # --- answers about ourselves ---------------------------------------------------------------------------------
+
+    def _warm(self) -> bool:
+        """Whether every target was scraped once."""
+        return all(status.last_scrape for status in self.scraper.targets()) and len(self.scraper.targets()) >= len(
+            self._found
+        )
+
+    def _missing(self) -> Sequence[str]:
+        waiting = [status.group.name for status in self.rules.groups() if not status.last_evaluation]
+        return [f"the rules of group {name} were not evaluated yet" for name in waiting]
+
+    def _unhealthy(self) -> Sequence[str]:
+        worst = self.lag.worst
+        return [f"the event loop stalled for {worst:.1f} s"] if worst > STALLED else []
+
+    def _external_url(self, given: settings.Settings) -> str:
+        return given.web.external_url.rstrip("/") or f"http://{given.web.listen}"
+
+    def _greeting(self) -> str:
+        given, ruleset = self.plan.settings, self.plan.rules
+        rules = sum(len(group.rules) for group in ruleset.groups)
+        jobs = ", ".join(job.job_name for job in given.scrape.jobs) or "none"
+        where = ", ".join(given.logs.elasticsearch.urls) or "the embedded store"
+        return "\n".join(
+            [
+                f"Tidegate {tidegate.__version__}: {self.web.url}/",
+                f"  scrapes   {jobs}",
+                f"  rules     {rules} in {len(ruleset.groups)} groups, {len(ruleset.log_metrics)} log metrics",
+                f"  logs      {len(given.logs.inputs) if self._embedded else 0} inputs, kept in {where}",
+                f"  tells     {', '.join(receiver.name for receiver in given.alerts.receivers)}",
+                f"  gates     {', '.join(given.gate.environments)}",
+            ]
+        )
+
+    def _say_what_needs_a_restart(self, before: settings.Settings, after: settings.Settings) -> None:
+        for name, old, new in (
+            ("data_dir", before.data_dir, after.data_dir),
+            ("web", before.web, after.web),
+            ("state", before.state, after.state),
+            ("scrape.retention", before.scrape.retention, after.scrape.retention),
+            ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
+            ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
+        ):
+            if old != new:
+                self._log.warning("a change needs a restart", setting=name)
+
+
+class _NoStreams:
+    """A server without an agent tails nothing."""
+
+    def streams(self) -> Sequence[ports.StreamStatus]:
+        """Nothing."""
+        return ()
+
+
+def _as_config(error: problems.QueryError) -> problems.ConfigError:
+    return problems.ConfigError([problems.Problem("rule-expr", str(error))])

@@ -20,15 +20,16 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 async def healthy(context: Context, _request: Request) -> Response:
     """200 while the process does its work; 503 says what does not, so that it is started again."""
-    return _state("healthy", context.healthy())
+    return state("healthy", context.healthy())
 
 
 async def ready(context: Context, _request: Request) -> Response:
     """200 once the first rules ran; 503 says what is still missing."""
-    return _state("ready", context.ready())
+    return state("ready", context.ready())
 
 
-def _state(word: str, missing: Sequence[str]) -> Response:
+def state(word: str, missing: Sequence[str]) -> Response:
+    """200 when nothing is missing, else 503 with a line for each."""
     lines = [f"Tidegate is not {word}:", *(f"- {one}" for one in missing)] if missing else [f"Tidegate is {word}."]
     headers = {"cache-control": "no-store"}
     return Response("\n".join(lines) + "\n", 503 if missing else 200, headers, "text/plain")

@@ -1,0 +1,24 @@
+"""A store without series: for whoever checks expressions and evaluates none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.metrics import columns
+from tidegate.model import alerts
+
+
+class Nothing:
+    """Implements `columns.SeriesReader`."""
+
+    def __init__(self) -> None:
+        self._pool = columns.StringPool()
+
+    @property
+    def pool(self) -> columns.StringPool:
+        """See `columns.SeriesReader`."""
+        return self._pool
+
+    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:  # noqa: ARG002
+        """Nothing, whatever is asked."""
+        return columns.Selection(columns.frame(self._pool, ()), ())

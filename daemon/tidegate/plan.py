@@ -1,0 +1,94 @@
+"""Everything of a configuration that can be wrong, worked out before anything is touched.
+
+`tidegate check` stops here; a start and a reload take the plan and swap it in. All problems of all parts come together
+in one `ConfigError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tidegate.alerts import routing
+from tidegate.discovery import manager as discovery_
+from tidegate.gate import scope
+from tidegate.kit import config
+from tidegate.logs import kql
+from tidegate.model import ports, problems, rules, settings
+from tidegate.notify import integration, receivers
+from tidegate.rules import load
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration that can be used."""
+
+    loaded: config.Loaded
+    rules: rules.RuleSet
+    tree: routing.Tree
+    integrations: Mapping[str, tuple[integration.Integration, ...]]
+    discovery: discovery_.Discovery
+
+    @property
+    def settings(self) -> settings.Settings:
+        """The settings."""
+        return self.loaded.settings
+
+
+def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.QueryEngine) -> Plan:
+    """Read and check everything. Raises `ConfigError` with every problem."""
+    loaded = config.load(path, environ)
+    given, document = loaded.settings, loaded.document
+    wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document))
+
+    def checked(work: Callable[[], T]) -> T | None:
+        try:
+            return work()
+        except problems.ConfigError as error:
+            wrong.extend(error.problems)
+            return None
+
+    ruleset = checked(lambda: _rules(loaded, engine))
+    tree = checked(lambda: routing.build(given.alerts, document))
+    integrations = checked(lambda: receivers.build(given.alerts, document, loaded.folder))
+    checked(lambda: scope.Scope(given.gate))
+    if wrong or ruleset is None or tree is None or integrations is None:
+        raise problems.ConfigError(wrong)
+    return Plan(loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder))
+
+
+def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
+    """Patterns of the files whose change means a reload."""
+    own = [str(path.resolve())] if path else []
+    return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
+
+
+def _rules(loaded: config.Loaded, engine: ports.QueryEngine) -> rules.RuleSet:
+    checks = load.Checks(engine, kql.check, loaded.settings.rules.evaluation_interval)
+    return load.load(_rule_files(loaded), checks)
+
+
+def _rule_files(loaded: config.Loaded) -> list[tuple[pathlib.Path, str]]:
+    """The files behind `rules.files`, as they should be shown. A pattern without a file is a problem; its name is a typo."""
+    found: dict[pathlib.Path, str] = {}
+    wrong = []
+    for number, pattern in enumerate(loaded.settings.rules.files):
+        names = sorted(glob.glob(str(loaded.resolve(pattern)), recursive=True))  # noqa: PTH207 - absolute patterns
+        if not names and not glob.has_magic(pattern):
+            at: Sequence[Any] = ("rules", "files", number)
+            wrong.append(loaded.document.problem("rules-no-file", f"there is no rule file {pattern!r}", at))
+        found |= {pathlib.Path(name): _shown(pathlib.Path(name)) for name in names}
+    if wrong:
+        raise problems.ConfigError(wrong)
+    return list(found.items())
+
+
+def _shown(path: pathlib.Path) -> str:
+    resolved = path.resolve()
+    here = pathlib.Path.cwd()
+    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)

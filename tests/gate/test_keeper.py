@@ -236,3 +236,10 @@ def test_service_is_the_first_label_present() -> None:
     found = scope.Scope(settings.Gate.model_validate({"service_labels": ["app", "service"]}))
     assert found.service(labels.make(service="a", app="b", job="c")) == "b"
     assert found.service(labels.make(job="c")) == ""
+
+
+def test_silenced_alert_starts_no_soak() -> None:
+    setup = Setup(environments={"production": {"soak": "10m"}})
+    setup.book.alerts = [fakes.alert(state="resolved")]
+    setup.book.silenced = {fakes.alert().labels: ("s1",)}
+    assert setup.verdict() == "allow"

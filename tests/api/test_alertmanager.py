@@ -202,5 +202,9 @@ async def test_status_and_receivers(contract: dict[str, Any]) -> None:
     status = (await get(found, "/api/v2/status")).json()
     check(contract, "alertmanagerStatus", status)
     assert status["cluster"]["status"] == "disabled"
+    assert status["config"]["original"] == ""
+    async with world.client(found) as client:
+        shown = (await client.get("/api/v2/status", headers=world.BEARER)).json()
+    assert shown["config"]["original"] == "web: {}"
     receivers = (await get(found, "/api/v2/receivers")).json()
     assert receivers == [{"name": "team"}]

@@ -177,6 +177,7 @@ class World:
             push_alerts=self.push,
             external_url="http://tg",
             receivers=("team",),
+            configuration="web: {}",
         )
 
     def _fresh_registry(self) -> telemetry.Registry:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import tidegate
-from tidegate.api import endpoint, times
+from tidegate.api import auth, endpoint, times
 from tidegate.api.context import Context
 from tidegate.api.endpoint import Endpoint, Failure
 from tidegate.kit import matchers as matchers_
@@ -274,17 +274,25 @@ async def end_silence(context: Context, request: Request) -> Response:
 # --- status ------------------------------------------------------------------------------------------------------
 
 
-async def status(context: Context, _request: Request) -> Response:
-    """Who we are. There is no cluster: replicas share a database."""
+async def status(context: Context, request: Request) -> Response:
+    """Who we are. There is no cluster: replicas share a database. The configuration is shown to the scope `admin` only."""
     version = dict.fromkeys(("revision", "branch", "buildUser", "buildDate", "goVersion"), "")
     return endpoint.json(
         {
             "cluster": {"status": "disabled", "peers": []},
             "versionInfo": {"version": tidegate.__version__, **version},
-            "config": {"original": context.configuration},
+            "config": {"original": context.configuration if _is_admin(request) else ""},
             "uptime": times.rfc3339(context.started_at or context.clock.now()),
         }
     )
+
+
+def _is_admin(request: Request) -> bool:
+    guard: auth.Guard = request.app.state.guard
+    try:
+        return bool(guard.check(request, "admin"))
+    except auth.Refused:
+        return False
 
 
 async def receivers(context: Context, request: Request) -> Response:

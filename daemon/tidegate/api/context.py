@@ -43,6 +43,6 @@ class Context:
     receivers: tuple[str, ...] = ()
     """Names of the configured receivers."""
     configuration: str = ""
-    """The settings as text, without secrets, for `/api/v2/status`."""
+    """The settings as text, for `/api/v2/status` and the scope `admin`. Must hold no secrets: receivers are to be left out."""
     started_at: float = 0.0
     """Unix seconds of this process' start."""

@@ -67,26 +67,26 @@ class Agent:
         self.schedule.start()
         self.counters.set_metrics(self.plan.rules.log_metrics)
         parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("web", self.web.run),
             ("loop lag", self.lag.run),
             ("log metrics", self.counters.run),
             ("log agent", self.shipper.run),
             ("watcher", self._watch),
         ]
         running = [asyncio.create_task(self.supervisor.run(name, part), name=name) for name, part in parts]
+        web = asyncio.create_task(self.web.run(), name="web")
         stopped = asyncio.create_task(stop.wait())
         say(self._greeting())
         try:
-            done, _ = await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stopped, web, *running}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
             stopped.cancel()
             self.web.close()
-            self.schedule.stop()
-            await tasks.cancel(*running[2:])
-            await self.shipper.close(FLUSH)
             await tasks.cancel(*running)
+            self.schedule.stop()
+            await self.shipper.close(FLUSH)
+            await asyncio.wait({web})
 
     async def reload(self) -> None:
         """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""

@@ -94,17 +94,20 @@ class App:
         sinks = [self._start(name, part) for name, part in self._sinks()]
         sources = [self._start(name, part) for name, part in self._sources()]
         discovering = asyncio.create_task(self._discover())
+        web = asyncio.create_task(self.web.run(), name="web")
         stopped = asyncio.create_task(stop.wait())
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
         say(self._greeting())
         try:
-            done, _ = await asyncio.wait({stopped, *sinks, *sources}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stopped, web, *sinks, *sources}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
             stopped.cancel()
-            await self._stop(sources, sinks, discovering)
+            self.web.close()
+            await self._stop([*sources, discovering], sinks)
+            await asyncio.wait({web})
 
     async def reload(self) -> None:
         """Take the configuration as it is now. Raises `ConfigError`, with the old one still in force."""
@@ -193,7 +196,6 @@ class App:
 
     def _build_web(self) -> None:
         given = self.plan.settings
-        web = given.web.model_copy(update={"open_writes": given.web.open_writes or self._embedded})
         self.context = context.Context(
             engine=self.engine,
             rules=self.rules,
@@ -208,17 +210,17 @@ class App:
             reload=self.reload,
             clock=self.clock,
             registry=self.registry,
-            web=web,
+            web=self._web_settings(given),
             ready=self._missing,
             healthy=self._unhealthy,
             push_alerts=self.book.put,
-            external_url=given.web.external_url,
+            external_url=self._external_url(given),
             resolve_timeout=given.alerts.global_.resolve_timeout,
             receivers=tuple(receiver.name for receiver in given.alerts.receivers),
-            configuration=given.model_dump_json(indent=2),
             started_at=self.clock.now(),
         )
-        self.web = server.Server(api.build(self.context), given.web.listen)
+        self.starlette = api.build(self.context)
+        self.web = server.Server(self.starlette, given.web.listen)
 
     def _instruments(self) -> None:
         telemetry.process_metrics(self.registry)
@@ -244,7 +246,6 @@ class App:
             ("dispatcher", self.dispatcher.run),
             ("alert book", self.book.run),
             ("silences", self.silences.run),
-            ("web", self.web.run),
             ("loop lag", self.lag.run),
         ]
         return found + ([("log store", self.local.run)] if self.local else [])
@@ -263,16 +264,10 @@ class App:
     def _start(self, name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self.supervisor.run(name, part), name=name)
 
-    async def _stop(
-        self,
-        sources: Sequence[asyncio.Task[None]],
-        sinks: Sequence[asyncio.Task[None]],
-        discovering: asyncio.Task[None],
-    ) -> None:
+    async def _stop(self, sources: Sequence[asyncio.Task[None]], sinks: Sequence[asyncio.Task[None]]) -> None:
         self._log.info("stopping")
-        self.web.close()
+        await tasks.cancel(*sources)
         self.schedule.stop()
-        await tasks.cancel(*sources, discovering)
         if self.shipper:
             await self.shipper.close(FLUSH)
         await self.dispatcher.close(FLUSH)
@@ -299,7 +294,8 @@ class App:
         if self.shipper:
             self.shipper.set_inputs(given.logs.inputs)
         self.silences.reload(given.alerts.silence_retention)
-        self.book.reload(given.rules.resolved_retention)
+        self.book.reload(_retention(given))
+        api.reload(self.starlette, self._web_settings(given))
         if fresh is not self.plan:
             self.outbox.reload(fresh.integrations)
             self.dispatcher.reload(fresh.tree, log_lines=given.alerts.log_lines, external_url=self._external_url(given))
@@ -363,6 +359,10 @@ class App:
     def _external_url(self, given: settings.Settings) -> str:
         return given.web.external_url.rstrip("/") or f"http://{given.web.listen}"
 
+    def _web_settings(self, given: settings.Settings) -> settings.Web:
+        """On one machine whoever is on it may write; see `web.open_writes`."""
+        return given.web.model_copy(update={"open_writes": given.web.open_writes or self._embedded})
+
     def _greeting(self) -> str:
         given, ruleset = self.plan.settings, self.plan.rules
         rules = sum(len(group.rules) for group in ruleset.groups)
@@ -382,7 +382,7 @@ class App:
     def _say_what_needs_a_restart(self, before: settings.Settings, after: settings.Settings) -> None:
         for name, old, new in (
             ("data_dir", before.data_dir, after.data_dir),
-            ("web", before.web, after.web),
+            ("web.listen", before.web.listen, after.web.listen),
             ("state", before.state, after.state),
             ("scrape.retention", before.scrape.retention, after.scrape.retention),
             ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
@@ -390,6 +390,11 @@ class App:
         ):
             if old != new:
                 self._log.warning("a change needs a restart", setting=name)
+
+
+def _retention(given: settings.Settings) -> float:
+    """How long resolved alerts are kept: the gate must remember them for as long as it soaks."""
+    return max([given.rules.resolved_retention, *(one.soak for one in given.gate.environments.values())])
 
 
 class _NoStreams:

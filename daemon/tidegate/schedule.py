@@ -8,9 +8,11 @@ only module that knows APScheduler.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import zlib
 
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -81,5 +83,6 @@ class _Slots:
         return ports.Tick(at, missed)
 
     def close(self) -> None:
-        """Stop the schedule."""
-        self._job.remove()
+        """Stop the schedule. Again, or after the scheduler was stopped, it does nothing."""
+        with contextlib.suppress(JobLookupError):
+            self._job.remove()

@@ -63,3 +63,22 @@ def test_backoff_grows_to_its_cap() -> None:
     waits = [tasks.backoff(attempt, first=1, longest=60) for attempt in range(1, 50)]
     assert all(0.5 <= wait <= 60 for wait in waits)
     assert min(waits[10:]) >= 30
+
+
+@pytest.mark.looptime
+async def test_a_component_whose_cleanup_fails_is_not_started_again() -> None:
+    supervisor = tasks.Supervisor(clock.LoopClock(), telemetry.Registry())
+    starts = 0
+
+    async def untidy() -> None:
+        nonlocal starts
+        starts += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("cannot clean up")
+
+    task = asyncio.create_task(supervisor.run("untidy", untidy))
+    await asyncio.sleep(1)
+    await asyncio.wait_for(tasks.cancel(task), 5)
+    assert (starts, task.cancelled()) == (1, True)

@@ -43,9 +43,16 @@ class Supervisor:
                 raise
             except Exception:  # noqa: BLE001 - the supervisor is where unknown errors stop
                 self._log.exception("component crashed", name=name)
+                if _cancelled():  # its clean-up failed: it is not to be started again
+                    raise asyncio.CancelledError from None
             self._restarts.labels(name).inc()
             wait = FIRST_WAIT if self._clock.now() - started > LONGEST_WAIT else min(wait * 2, LONGEST_WAIT)
             await self._clock.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def backoff(attempt: int, *, first: float = 0.5, longest: float = 60.0) -> float:

@@ -14,6 +14,8 @@ from typing import Any
 
 from aiosmtpd import controller
 
+from examples.shop import processes
+
 
 class Inbox:
     """Everything that arrived."""
@@ -50,11 +52,10 @@ def open_inbox() -> Iterator[Inbox]:
 
     web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=web.serve_forever, daemon=True).start()
-    mail = controller.Controller(inbox, hostname="127.0.0.1", port=0)
+    mail = controller.Controller(inbox, hostname="127.0.0.1", port=processes.free_port())
     mail.start()
     inbox.slack_url = f"http://127.0.0.1:{web.server_port}/services/T000/B000/demo"
-    listening: Any = mail.server
-    inbox.mail_address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    inbox.mail_address = f"127.0.0.1:{mail.port}"
     try:
         yield inbox
     finally:

@@ -6,6 +6,7 @@ Plain `application/json` and `application/x-ndjson` work on Elasticsearch 8, 9 a
 from __future__ import annotations
 
 import base64
+import logging
 import ssl
 import urllib.parse
 from typing import Any
@@ -53,6 +54,8 @@ NodeClass = type[elastic_transport.BaseAsyncNode]
 def transport(config: settings.Elasticsearch, node_class: NodeClass = _Node) -> elastic_transport.AsyncTransport:
     """A transport over all nodes. Raises `ConfigError` for a URL or certificate file that cannot be used."""
     context = tls(config)
+    # One line for each failed try, where the output says once what is wrong.
+    logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
     made = elastic_transport.AsyncTransport(
         [_node(url, config, context) for url in dict.fromkeys(config.urls)],
         node_class=node_class,

@@ -20,7 +20,8 @@ _CONTAINERS = re.compile(r".*/(?P<pod>[^_/]+)_(?P<namespace>[^_/]+)_(?P<containe
 _PODS = re.compile(r".*/pods/(?P<namespace>[^_/]+)_(?P<pod>[^_/]+)_(?P<uid>[^_/]+)/(?P<container>[^/]+)/[^/]+\Z")
 _DOCKER = re.compile(r".*/containers/(?P<id>[0-9a-f]{64})/[^/]+\Z")
 _TRUNCATED = b',"flags":["truncated"]'
-_PLAIN_LABELS = "labels"
+_ALONE = {"trace.id": b',"trace":{"id":', "span.id": b',"span":{"id":'}
+"""Fields that are the only ones of their object."""
 
 
 def container_of(path: str) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Encoder:
         self._static = static
         self._path = b',"file":' + orjson.dumps({"path": static.path})
         self._service = _member("service", static.service)
-        self._labels = _member(_PLAIN_LABELS, static.labels)
+        self._labels = _member("labels", static.labels)
         rest = {
             "host": {"name": static.host},
             "data_stream": {"type": "logs", "dataset": static.dataset, "namespace": static.namespace},
@@ -138,11 +139,20 @@ class Encoder:
         parts.append(self._event_end)
 
     def _fields(self, parts: list[bytes], fields: dict[str, str]) -> None:
-        groups: dict[str, dict[str, str]] = {"service": dict(self._static.service)} if self._static.service else {}
+        """`service`, with what the line says of it, and the other objects that the line fills."""
+        service: dict[str, str] | None = None
+        groups: dict[str, dict[str, str]] = {}
         for name, text in fields.items():
+            if name in _ALONE:
+                parts += (_ALONE[name], orjson.dumps(text), b"}")
+                continue
             group, _, leaf = name.partition(".")
-            if group != "log":
+            if group == "service":
+                service = service or dict(self._static.service)
+                service[leaf] = text
+            elif group != "log":
                 groups.setdefault(group, {})[leaf] = text
+        parts.append(self._service if service is None else _member("service", service))
         parts.extend(_member(name, group) for name, group in groups.items())
 
 

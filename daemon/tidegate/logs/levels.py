@@ -33,7 +33,7 @@ def known(text: str) -> str:
 def value(given: object) -> str:
     """The level of a JSON value: a word, or a number as pino and bunyan write them (30 is info); empty when neither."""
     if isinstance(given, str):
-        return word(given)
+        return _BY_WORD.get(given) or word(given)
     if isinstance(given, int) and not isinstance(given, bool):
         return _NUMBERS.get(given, "")
     return ""

@@ -31,6 +31,7 @@ _JAVA_END = re.compile(
     re.DOTALL,
 )
 _LONGEST_MESSAGE = 2000
+_LOOKED_AT = 1000
 
 TEXT, FRAMES, PYTHON, PYTHON_ENDED, GO = "text", "frames", "python", "python-ended", "go"
 
@@ -71,7 +72,8 @@ def opens(line: base.Line, start: int, end: int) -> Event:
 
 
 def continues(event: Event, text: str) -> bool:
-    """Whether a text line belongs to the event; moves the event's state."""
+    """Whether a text line belongs to the event; moves the event's state. Only the start of a long line is looked at."""
+    text = text[:_LOOKED_AT]
     if event.state == GO and _GO.match(text):
         return True
     if event.state == PYTHON:
@@ -126,7 +128,7 @@ def finish(event: Event) -> base.Line:
         return line
     fields = line.fields or {}
     first = event.line.message
-    head_is_trace = bool(_PYTHON.match(first) or _GO_START.match(first) or _JAVA_END.match(first))
+    head_is_trace = bool(_PYTHON.match(first) or _GO_START.match(first) or _JAVA_END.match(first[:_LOOKED_AT]))
     trace = [first, *event.more] if head_is_trace else event.more
     if event.cut:
         trace = [*trace, f"... ({event.cut} more lines were cut)"]
@@ -149,12 +151,17 @@ def _cause(trace: list[str]) -> tuple[str, str]:
     """(type, message) of the error that a trace is about: Python's last, the others' first."""
     if any(_PYTHON.match(text) for text in trace):
         for text in reversed(trace):
-            if text and not text[0].isspace() and not _PYTHON.match(text) and (match := _PYTHON_END.match(text)):
+            if (
+                text
+                and not text[0].isspace()
+                and not _PYTHON.match(text)
+                and (match := _PYTHON_END.match(text[:_LOOKED_AT]))
+            ):
                 return match[1], (match[2] or "").strip()
         return "", ""
     for text in trace:
         if text.startswith(("panic: ", "fatal error: ")):
             return "panic", text.partition(": ")[2]
-        if match := _JAVA_END.match(text):
+        if match := _JAVA_END.match(text[:_LOOKED_AT]):
             return match[1], (match[2] or "").strip()
     return "", ""

@@ -17,6 +17,12 @@ from tidegate.model import problems, settings
 
 _NO_TYPE = re.compile(r"(?:No handler for type|The mapper type) \[(\w+)\]")
 _TRIES = 12
+_SPARE = {"settings": (b"ignore_dynamic_beyond_limit",), "lifecycle": (b"lifecycle", b"data_retention")}
+"""Parts of the index template that older servers do not know, and the words by which they say so."""
+_MEANING = {
+    "settings": "`ignore_dynamic_beyond_limit` setting",
+    "lifecycle": "data stream lifecycle, so nothing removes old lines; set up a policy there",
+}
 
 
 async def install(
@@ -82,15 +88,11 @@ class _Installer:
         wanted = mapping.template(self._config.retention)
         path = f"/_index_template/{mapping.TEMPLATE}"
         status, body = await self._put(path, wanted)
-        if status == 400 and b"ignore_dynamic_beyond_limit" in body:
-            del wanted["template"]["settings"]
-            self._left_out.append("left out: this server has no `ignore_dynamic_beyond_limit` setting")
-            status, body = await self._put(path, wanted)
-        if status == 400 and (b"lifecycle" in body or b"data_retention" in body):
-            del wanted["template"]["lifecycle"]
-            self._left_out.append(
-                "left out: this server has no data stream lifecycle, so nothing removes old lines; set up a policy there"
-            )
+        spare = dict(_SPARE)
+        while status == 400 and (name := next((name for name, words in spare.items() if _names(body, words)), "")):
+            del spare[name]
+            wanted["template"].pop(name, None)
+            self._left_out.append(f"left out: this server has no {_MEANING[name]}")
             status, body = await self._put(path, wanted)
         if status != 200:
             raise _refused(f"index template {mapping.TEMPLATE}", status, body)
@@ -114,6 +116,11 @@ class _Installer:
         if meta.status in (408, 429) or meta.status >= 500:
             raise problems.TransientError(f"HTTP {meta.status}: {answers.whole(body)}", reason="server")
         return meta.status, body
+
+
+def _names(body: bytes, words: tuple[bytes, ...]) -> bool:
+    """Whether an answer speaks of one of these words."""
+    return any(word in body for word in words)
 
 
 def _refused(what: str, status: int, body: bytes) -> problems.PermanentError:

@@ -143,7 +143,7 @@ class Source:
             self.read_at = now
         if block is not None:
             self._block(block)
-            chunk.more = len(block.lines) >= tail.MOST_LINES or chunk.read >= tail.BLOCK // 2
+        chunk.more = chunk.lines >= tail.MOST_LINES or chunk.read >= tail.BLOCK // 2
         if final and not chunk.more:
             self._release(now, everything=True)
         return self._end()

@@ -60,6 +60,7 @@ class Tail:
         self.links = 1
         """Names that the file has; 0 after its deletion."""
         self._longest = longest
+        self._reached = 0
         self._fd = -1
         self._mark = b""
         self._line_start = position
@@ -105,11 +106,12 @@ class Tail:
     def look(self) -> None:
         """Renew `size` and `links`."""
         stat = os.fstat(self._fd)
+        self._reached = max(self._reached, self.size)
         self.size, self.links = stat.st_size, stat.st_nlink
 
     def begin_anew(self) -> None:
         """Read from the start."""
-        self.position = self._line_start = 0
+        self.position = self._line_start = self._reached = 0
         self._mark = b""
         self._skipping = False
 
@@ -127,8 +129,7 @@ class Tail:
 
         Raises `RewrittenError`.
         """
-        seen = self.size
-        data = self._data(seen)
+        data = self._data()
         if self._skipping:
             data = self._skip(data)
         if data.startswith(b"\0"):
@@ -149,11 +150,11 @@ class Tail:
             return block
         return None
 
-    def _data(self, seen: int) -> bytes:
+    def _data(self) -> bytes:
         mark = len(self._mark)
         data = os.pread(self._fd, mark + max(BLOCK, self._longest + 1), self.position - mark)
         if data[:mark] != self._mark:
-            raise RewrittenError(max(seen - self.position, 0))
+            raise RewrittenError(max(self._reached - self.position, 0))
         return data[mark:]
 
     def _lines(self, data: bytes, end: int) -> Block:

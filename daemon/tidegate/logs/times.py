@@ -17,7 +17,7 @@ _UTC_FORM = re.compile(
 """What goes through as it is; days 29 to 31 take the long way, which knows the months."""
 _SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)[ T](.*)", re.DOTALL | re.ASCII)
 _SPACED_ZONE = re.compile(r"(.*\d)\s+(Z|UTC|[+-]\d\d:?\d\d)\Z", re.ASCII)
-_APACHE = "%d/%b/%Y:%H:%M:%S %z"
+_APACHE = "%d/%b/%Y:%H:%M:%S%z"
 _LONGEST = 64
 _SECONDS, _MILLIS, _MICROS = 1e11, 1e14, 1e17
 """Below each of these a number counts seconds, milliseconds, microseconds; above, nanoseconds (all dates 1973-5138)."""

@@ -6,25 +6,40 @@ one line.
 
 from __future__ import annotations
 
+import re
+
 from tidegate.logs import times
 from tidegate.logs.formats import base
 
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 _SHORTEST_TIME = 20
+_USUAL = re.compile(
+    rb"((?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z)"
+    rb" (stdout|stderr) ([FP])(?::[^ ]*)? "
+)
+"""A line with a time in UTC, as all runtimes write it that run in UTC."""
 
 
 def split(raw: bytes) -> base.Wrapped | None:
     """The line's parts, or None when it is not CRI."""
+    if usual := _USUAL.match(raw):
+        time, stream, flag = usual.groups()
+        return base.Wrapped(time.decode(), _STREAMS[stream], flag == b"P", raw[usual.end() :])
+    return _unusual(raw)
+
+
+def _unusual(raw: bytes) -> base.Wrapped | None:
+    """A line with a time in another zone, or without content."""
     parts = raw.split(b" ", 3)
     if len(parts) < 3:
         return None
-    stream = _STREAMS.get(parts[1])
+    name = _STREAMS.get(parts[1])
     flag = parts[2][:1]
-    if stream is None or flag not in (b"F", b"P") or parts[2][1:2] not in (b"", b":"):
+    if name is None or flag not in (b"F", b"P") or parts[2][1:2] not in (b"", b":"):
         return None
     if len(parts[0]) < _SHORTEST_TIME or not parts[0][:1].isdigit():
         return None
-    time = times.iso(parts[0].decode("ascii", "replace"))
-    if time is None:
+    found = times.iso(parts[0].decode("ascii", "replace"))
+    if found is None:
         return None
-    return base.Wrapped(time[0], stream, flag == b"P", parts[3] if len(parts) == 4 else b"")
+    return base.Wrapped(found[0], name, flag == b"P", parts[3] if len(parts) == 4 else b"")

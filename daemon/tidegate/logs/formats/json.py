@@ -15,6 +15,7 @@ from tidegate.logs import levels, times
 from tidegate.logs.formats import base
 
 _MESSAGE, _WEAK_MESSAGE, _TIME, _LEVEL, _ERROR, _GROUP = "message", "weak", "time", "level", "error", "group"
+_FIELD, _DROPPED = "field", "dropped"
 _ROLES: dict[str, str] = {
     **dict.fromkeys(("message", "msg", "@m", "Message"), _MESSAGE),
     **dict.fromkeys(("event", "text", "log.message", "short_message"), _WEAK_MESSAGE),
@@ -35,6 +36,8 @@ FIELDS: dict[str, str] = {
     **dict.fromkeys(("service.environment", "environment", "env", "deployment.environment"), "service.environment"),
 }
 """Keys of a line that are ECS fields, as `encode` takes them."""
+_ROLES.update(dict.fromkeys(FIELDS, _FIELD))
+_ROLES["ecs.version"] = _DROPPED
 _PLAIN_GROUPS = {"trace": "trace.id", "span": "span.id", "service": "service.name"}
 _IGNORED = frozenset({"ecs.version", "data_stream"})
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?", re.ASCII)
@@ -63,14 +66,21 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
     for key, item in value.items():
         role = _ROLES.get(key)
         if role is None:
-            name = FIELDS.get(key)
-            if name is not None and type(item) is str and name not in fields:
+            # The common case, written out: a name of the application's own.
+            kind = type(item)
+            if (kind is str or kind is int) and "." not in key and key and key not in labels:
+                labels[key] = item if kind is str else str(item)
+            elif item is not None:
+                _label(labels, key, item, 0)
+        elif role is _FIELD:
+            name = FIELDS[key]
+            if type(item) is str and name not in fields:
                 fields[name] = item
-            elif item is not None and key not in _IGNORED:
+            elif item is not None:
                 _label(labels, key, item, 0)
         elif role is _WEAK_MESSAGE and not weak and type(item) is str:
             weak = key
-        elif item is not None and not _known(out, fields, labels, role, key, item):
+        elif role is not _DROPPED and item is not None and not _known(out, fields, labels, role, key, item):
             _label(labels, key, item, 0)
     if weak:
         _settle(out, labels, weak, value[weak])

@@ -33,8 +33,9 @@ def _pairs(text: str) -> dict[str, Any] | None:
     """All pairs, or None when something else is in the line or a name comes twice."""
     pairs: dict[str, Any] = {}
     at, end, count = 0, len(text.rstrip()), 0
-    for match in _PAIR.finditer(text):
-        if match.start() != at:
+    while at < end:
+        match = _PAIR.match(text, at)  # not a search: that would take quadratic time
+        if match is None:
             return None
         key, quoted, bare = match.groups()
         if quoted is None:

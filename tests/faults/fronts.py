@@ -1,0 +1,99 @@
+"""How the fake Elasticsearch is reached: as a transport node without a network (for virtual time), or over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import elastic_transport
+
+from tests.faults import fake
+
+
+class _Response(NamedTuple):
+    """What the transport takes from a node."""
+
+    meta: elastic_transport.ApiResponseMeta
+    body: bytes
+
+
+def node(server: fake.Elasticsearch) -> type[elastic_transport.BaseAsyncNode]:
+    """A node class whose every instance talks to this server directly; delays pass in the loop's time."""
+
+    class Node(elastic_transport.BaseAsyncNode):
+        _CLIENT_META_HTTP_CLIENT = ("fake", "1")
+
+        async def perform_request(  # type: ignore[override]
+            self,
+            method: str,
+            target: str,
+            body: bytes | None = None,
+            headers: Any = None,
+            request_timeout: Any = None,
+        ) -> _Response:
+            answer = server.handle(method, target, dict(headers or {}), body or b"")
+            limit = request_timeout if isinstance(request_timeout, float) else None
+            if limit is not None and answer.delay > limit:
+                await asyncio.sleep(limit)
+                raise elastic_transport.ConnectionTimeout("no answer in time")
+            await asyncio.sleep(answer.delay)
+            if answer.cut:
+                raise elastic_transport.ConnectionError("the connection was closed")
+            meta = elastic_transport.ApiResponseMeta(
+                status=answer.status,
+                http_version="1.1",
+                headers=elastic_transport.HttpHeaders(answer.headers),
+                duration=0.0,
+                node=self.config,
+            )
+            return _Response(meta, answer.body)
+
+        async def close(self) -> None:  # type: ignore[override]
+            pass
+
+    return Node
+
+
+@contextlib.asynccontextmanager
+async def http(server: fake.Elasticsearch) -> AsyncIterator[str]:
+    """Serve on a free port; the URL."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        try:
+            while await _one(server, reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writers.discard(writer)
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    finally:
+        listener.close()
+        for writer in list(writers):
+            writer.close()
+        await listener.wait_closed()
+
+
+async def _one(server: fake.Elasticsearch, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Serve one request; whether the connection stays."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, target, _ = head[0].split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    answer = server.handle(method, target, headers, body)
+    await asyncio.sleep(answer.delay)
+    if answer.cut:
+        return False
+    lines = [f"HTTP/1.1 {answer.status} X", f"content-length: {len(answer.body)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + answer.body)
+    await writer.drain()
+    return True

@@ -49,7 +49,7 @@ async def _request(
     async with http.client(timeout=timeout, verify=url.startswith("https:")) as client:
         try:
             return await client.request(method, url, params=params, json=json, headers=headers)
-        except http.ERRORS as error:
+        except http.errors() as error:
             raise Unreachable(f"cannot reach {url}: {str(error) or type(error).__name__}") from None
 
 

@@ -27,7 +27,6 @@ class Discovery:
         intervals = [one.refresh_interval for job in scrape.jobs for one in job.file_sd_configs]
         intervals += [one.refresh_interval for job in scrape.jobs for one in job.dns_sd_configs]
         self._interval = min(intervals, default=0.0)
-        self._log = telemetry.logger("discovery")
         self._said: frozenset[problems.Problem] = frozenset()
 
     async def find(self) -> Found:
@@ -61,7 +60,7 @@ class Discovery:
         """Log each problem once, when it is new."""
         now = frozenset(self.problems())
         for problem in now - self._said:
-            self._log.warning("cannot use targets", problem=problem.render())
+            telemetry.logger("discovery").warning("cannot use targets", problem=problem.render())
         self._said = now
 
 

@@ -10,26 +10,30 @@ import email.utils
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
-
-import httpx2
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidegate.model import problems
 
-Client = httpx2.AsyncClient
-Response = httpx2.Response
-ERRORS = (httpx2.HTTPError, httpx2.InvalidURL)
+if TYPE_CHECKING:
+    import httpx2
+
+Client: TypeAlias = "httpx2.AsyncClient"
+Response: TypeAlias = "httpx2.Response"
 ERROR_BODY = 300
 
 
 def client(*, timeout: float, verify: bool = True, transport: httpx2.AsyncBaseTransport | None = None) -> Client:
     """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read."""
+    import httpx2  # noqa: PLC0415 - 60 ms that only calls are worth
+
     context: ssl.SSLContext | bool = ssl.create_default_context() if verify else False
-    return Client(timeout=timeout, verify=context, transport=transport, headers={"user-agent": "tidegate"})
+    return httpx2.AsyncClient(timeout=timeout, verify=context, transport=transport, headers={"user-agent": "tidegate"})
 
 
 async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Response:
     """POST JSON. Raises `TransientError` (timeout, connection, 408, 429, 5xx) or `PermanentError` (any other non-2xx)."""
+    import httpx2  # noqa: PLC0415 - see `client`
+
     try:
         response = await http.post(url, json=json, headers=headers)
     except httpx2.TimeoutException as error:
@@ -39,6 +43,13 @@ async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str
     except httpx2.InvalidURL as error:
         raise problems.PermanentError(f"not a URL: {error}", reason="config") from None
     return check(response)
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What a request raises when there is no answer, or no usable URL."""
+    import httpx2  # noqa: PLC0415 - see `client`
+
+    return (httpx2.HTTPError, httpx2.InvalidURL)
 
 
 def check(response: Response) -> Response:

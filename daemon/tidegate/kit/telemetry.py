@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import structlog
 from prometheus_client import CollectorRegistry as Registry
 from prometheus_client import Counter, Gauge, Histogram, PlatformCollector, ProcessCollector, generate_latest
 
@@ -26,11 +25,16 @@ __all__ = [
     "process_metrics",
 ]
 
-Logger = structlog.stdlib.BoundLogger
+if TYPE_CHECKING:
+    import structlog
+
+Logger: TypeAlias = "structlog.stdlib.BoundLogger"
 
 
 def logger(component: str) -> Logger:
     """A log for one component; its lines carry the component's name."""
+    import structlog  # noqa: PLC0415 - 60 ms that offline commands, which log nothing, need not pay
+
     log: Logger = structlog.get_logger(component).bind(component=component)
     return log
 
@@ -48,6 +52,8 @@ def exposition(registry: Registry) -> bytes:
 
 def configure(level: str, style: Literal["auto", "json", "text"]) -> None:
     """Send our log, and that of the libraries, to standard error in one form."""
+    import structlog  # noqa: PLC0415 - see above
+
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

@@ -1,8 +1,8 @@
 """Templates of labels and annotations: Go's text/template with Prometheus' functions.
 
-Plain texts and the commonest forms (`{{ $value }}`, `{{ $labels.x }}`) are rendered here; everything else goes to gotpl,
-with bounds on output, loops and calls. An error at rendering becomes part of the text, as in Prometheus: an alert with a
-broken annotation must still be sent.
+Plain texts and the commonest forms (`{{ $value | humanize }}`, `{{ $labels.x }}`) are rendered here; everything else goes to gotpl,
+with bounds on output, loops and calls. An error at rendering becomes part of the text, as in Prometheus: an alert with
+a broken annotation must still be sent.
 
 https://prometheus.io/docs/prometheus/latest/configuration/template_reference/
 """
@@ -19,7 +19,10 @@ from tidegate.rules import functions
 
 LIMIT = 16 * 1024
 """Characters of one rendered text."""
-_SIMPLE = re.compile(r"\{\{\s*\$(?:(value)|labels\.([a-zA-Z_][a-zA-Z0-9_]*))\s*\}\}")
+_SIMPLE = re.compile(
+    r"\{\{\s*\$(?:value(?:\s*\|\s*(humanize|humanize1024|humanizeDuration|humanizePercentage))?"
+    r"|labels\.([a-zA-Z_][a-zA-Z0-9_]*))\s*\}\}"
+)
 _PREFIX = (
     "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
 )
@@ -60,7 +63,13 @@ class Text:
     def _render_simply(self, labels: Mapping[str, str], value: float) -> str:
         if "{{" not in self.source:
             return self.source
-        return _SIMPLE.sub(lambda found: functions.number(value) if found[1] else labels.get(found[2], ""), self.source)
+
+        def part(found: re.Match[str]) -> str:
+            if found[2]:
+                return labels.get(found[2], "")
+            return str(functions.PURE[found[1]](value)) if found[1] else functions.number(value)
+
+        return _SIMPLE.sub(part, self.source)
 
 
 class _Go:

@@ -506,6 +506,26 @@ async def test_observers_see_each_document_once(tmp_path: pathlib.Path) -> None:
         assert sorted(seen) == sorted(f"seq={name}" for name in it.written)
 
 
+async def test_a_batch_that_dies_is_read_again(tmp_path: pathlib.Path) -> None:
+    """A fault of our own in the middle of a batch ends the component; started again, it loses nothing."""
+    async with rig.running(tmp_path) as it:
+        real, deaths = it.agent._delivery._show, [1]
+
+        async def dying(batch_: output.Batch) -> None:
+            if deaths and deaths.pop():
+                raise RuntimeError("a fault of our own")
+            await real(batch_)
+
+        it.agent._delivery._show = dying  # type: ignore[method-assign,assignment]
+        it.write("app.log", range(100))
+        assert it._running is not None
+        with pytest.raises(RuntimeError, match="a fault of our own"):
+            await it._running
+        it._running = asyncio.create_task(it.agent.run())  # as the supervisor does
+        await it.stored()
+        it.report("a batch that dies")
+
+
 async def test_over_real_http_with_gzip_and_cuts(tmp_path: pathlib.Path) -> None:
     server, rnd = fake.Elasticsearch(), random.Random(5)
 

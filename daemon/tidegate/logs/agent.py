@@ -141,6 +141,7 @@ class LogAgent:
 
     async def _turn(self) -> None:
         """Look at the files when it is time, read a block of each that has something, or wait."""
+        self._delivery.check()
         await self._scan()
         now = self._clock.now()
         due = self._roster.due(now)

@@ -64,6 +64,7 @@ class Delivery:
         self._open = _Open(0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
+        self._failure: BaseException | None = None
         self._log = telemetry.logger("logs.delivery")
 
     def add(self, chunk: source.Chunk) -> None:
@@ -94,6 +95,12 @@ class Delivery:
                 return
             self._freed.clear()
             await self._freed.wait()
+
+    def check(self) -> None:
+        """Raise what a batch died of, if one did: its lines must be read again."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def due(self) -> float:
         """Seconds until the open batch should be sent; infinite when it is empty, or no slot is free."""
@@ -131,6 +138,8 @@ class Delivery:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._freed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
 
     async def _deliver(self, batch: _Open) -> None:
         out = output.Batch(batch.streams, batch.ids, batch.bodies)

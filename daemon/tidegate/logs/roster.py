@@ -124,11 +124,11 @@ class Roster:
     def take(self, found: Mapping[files.Key, files.Found], inputs: Sequence[settings.LogInput], now: float) -> set[str]:
         """Bring the roster in line with a scan of these inputs; the paths where a rotation seems to have happened."""
         turned: set[str] = set()
-        paths = {watched.source.path for watched in self.watched.values()}
+        paths = {watched.source.path: watched for watched in self.watched.values()}
         for key, file in found.items():
             watched = self.watched.get(key)
             if watched is None:
-                if key not in self.remembered and self._is_copy(file, now):
+                if key not in self.remembered and self._is_copy(file, paths, now):
                     continue
                 watched = self.watched[key] = self._new(file.path, key, file.input)
                 if file.path in paths:
@@ -259,18 +259,16 @@ class Roster:
         watched.ledger = made.ledger
         return watched
 
-    def _is_copy(self, file: files.Found, now: float) -> bool:
+    def _is_copy(self, file: files.Found, paths: Mapping[str, Watched], now: float) -> bool:
         """Deal with a new file that is a copy of one we read, as copytruncate makes them; whether to leave it for now.
 
         A finished copy goes on where the original was read, under the original's document ids. One that is still
         being written is left for later.
         """
         folder, name = os.path.split(file.path)
-        originals = [
-            each.source.known()
-            for each in self.watched.values()
-            if os.path.dirname(each.source.path) == folder and rotations.named(name, os.path.basename(each.source.path))  # noqa: PTH119, PTH120
-        ] + [each for each in self.before.values() if rotations.named(name, os.path.basename(each.path))]  # noqa: PTH119
+        names = [os.path.join(folder, base) for base in rotations.bases(name)]  # noqa: PTH118 - see files.scan
+        originals = [paths[path].source.known() for path in names if path in paths]
+        originals += [self.before[path] for path in names if path in self.before]
         rotated = rotations.at(file.path) if originals else None
         alike = [each for each in originals if rotated and rotations.begins_like(rotated, each)]
         for original in alike:

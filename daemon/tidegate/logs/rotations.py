@@ -34,7 +34,7 @@ class Rotated:
 
 def named(name: str, base: str) -> bool:
     """Whether a file name is one that rotating `base` gives."""
-    return base in _bases(name)
+    return base in bases(name)
 
 
 def beside(paths: Iterable[str], known: Container[files.Key]) -> list[tuple[str, Rotated]]:
@@ -47,14 +47,14 @@ def beside(paths: Iterable[str], known: Container[files.Key]) -> list[tuple[str,
         folder, base = os.path.split(os.path.realpath(path))
         folders.setdefault(folder, {})[base] = path
     found: list[tuple[str, Rotated]] = []
-    for folder, bases in folders.items():
+    for folder, wanted in folders.items():
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
-                base = next((each for each in _bases(entry.name) if each in bases), "")
-                if base and entry.name not in bases and entry.is_file(follow_symlinks=False):
+                base = next((each for each in bases(entry.name) if each in wanted), "")
+                if base and entry.name not in wanted and entry.is_file(follow_symlinks=False):
                     rotated = at(entry.path)
                     if rotated is not None and rotated.key not in known:
-                        found.append((bases[base], rotated))
+                        found.append((wanted[base], rotated))
     return sorted(found, key=lambda each: each[1].changed)
 
 
@@ -85,7 +85,7 @@ def continues(rotated: Rotated, entry: checkpoint.Entry) -> bool:
     )
 
 
-def _bases(name: str) -> list[str]:
+def bases(name: str) -> list[str]:
     """What a name may be a rotation of."""
     found = []
     if match := _BEHIND.fullmatch(name):

@@ -74,7 +74,7 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
                 _label(labels, key, item, 0)
         elif role is _FIELD:
             name = FIELDS[key]
-            if type(item) is str and name not in fields:
+            if type(item) is str and item and name not in fields:
                 fields[name] = item
             elif item is not None:
                 _label(labels, key, item, 0)

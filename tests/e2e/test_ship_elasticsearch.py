@@ -114,26 +114,12 @@ def test_each_line_exactly_once(elasticsearch_url: str, tmp_path: pathlib.Path) 
     for form in FORMATS:
         (tmp_path / form).mkdir()
     agent = Agent(tmp_path, url, dataset)
-    pieces = 20
-    size = PER_FORMAT // pieces
-    for piece in range(pieces):
-        for form in FORMATS:
-            with (tmp_path / form / "app.log").open("ab") as file:
-                file.writelines(line(form, number) for number in range(piece * size, (piece + 1) * size))
-        if piece == 0:  # it has to know a file to follow its rotations
-            wait_for(url, dataset, size, 20)
-        if piece in (4, 9, 14):  # the rotated file leaves the pattern
-            for form in FORMATS:
-                (tmp_path / form / "app.log").rename(tmp_path / form / f"app.log.{piece}")
-        if piece in (6, 12):
-            wait_for(url, dataset, piece * size * len(FORMATS), 30)
-            agent.kill()
-        if piece in (7, 13):  # one piece was written, and nobody looked
-            agent.start()
     try:
+        write_and_disturb(agent, tmp_path, url, dataset)
         found = wait_for(url, dataset, PER_FORMAT * len(FORMATS), 30)
-    finally:
         agent.terminate()
+    finally:
+        agent.kill()
     assert found == PER_FORMAT * len(FORMATS)
     assert count(url, dataset) == found
     for form in FORMATS:
@@ -141,3 +127,23 @@ def test_each_line_exactly_once(elasticsearch_url: str, tmp_path: pathlib.Path) 
         assert len(got) == PER_FORMAT
         assert {text.partition("seq=")[2] for text in got} == {f"{form}-{number}" for number in range(PER_FORMAT)}
     assert not (tmp_path / "data/logs/dead-letters.jsonl").exists()
+
+
+def write_and_disturb(agent: Agent, folder: pathlib.Path, url: str, dataset: str) -> None:
+    """Write all lines as fast as it goes; rotate after pieces 4, 9 and 14, kill after 6 and 12."""
+    pieces = 20
+    size = PER_FORMAT // pieces
+    for piece in range(pieces):
+        for form in FORMATS:
+            with (folder / form / "app.log").open("ab") as file:
+                file.writelines(line(form, number) for number in range(piece * size, (piece + 1) * size))
+        if piece == 0:  # it has to know a file to follow its rotations
+            wait_for(url, dataset, size, 20)
+        if piece in (4, 9, 14):  # the rotated file leaves the pattern
+            for form in FORMATS:
+                (folder / form / "app.log").rename(folder / form / f"app.log.{piece}")
+        if piece in (6, 12):
+            wait_for(url, dataset, piece * size * len(FORMATS), 30)
+            agent.kill()
+        if piece in (7, 13):  # one piece was written, and nobody looked
+            agent.start()

@@ -322,4 +322,4 @@ async def test_unknown_paths_and_methods() -> None:
     async with world.client(world.World()) as client:
         missing, wrong = await client.get("/nothing"), await client.delete("/v1/gate")
     assert (missing.status_code, missing.json()["detail"]) == (404, "there is nothing here")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+    assert (wrong.status_code, set(wrong.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})

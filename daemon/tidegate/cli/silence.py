@@ -57,7 +57,12 @@ def add(
 @options.output("text", "json")
 @options.server
 def list_(expired: bool, form: str, server: str, token_file: pathlib.Path | None) -> None:
-    """List silences."""
+    """List silences.
+
+    \b
+    Example:
+      tidegate silence list --expired -o json
+    """
     found = client.get(server, "/api/v2/silences", token=options.token(token_file))
     shown = [item for item in found if expired or item["status"]["state"] != "expired"]
     if form == "json":
@@ -75,7 +80,12 @@ def list_(expired: bool, form: str, server: str, token_file: pathlib.Path | None
 @click.argument("ids", nargs=-1, required=True)
 @options.server
 def expire(ids: tuple[str, ...], server: str, token_file: pathlib.Path | None) -> None:
-    """End silences now."""
+    """End silences now.
+
+    \b
+    Example:
+      tidegate silence expire 5f0c7a52-8a0a-4a8e-9d8b-0a4f8f1e2d3c
+    """
     for silence_id in ids:
         client.answer("DELETE", server, f"/api/v2/silence/{silence_id}", token=options.token(token_file))
         click.echo(f"{silence_id} ended")

@@ -30,7 +30,8 @@ class Verdicts:
         """For each code whether its text meets the condition."""
         if matcher.op in ("=", "!="):
             wanted = self._pool.codes.get(matcher.value, -1)
-            return codes == wanted if matcher.op == "=" else codes != wanted
+            equal: npt.NDArray[np.bool_] = codes == wanted
+            return equal if matcher.op == "=" else ~equal
         known = self._known.setdefault(matcher, {})
         distinct, inverse = np.unique(codes, return_inverse=True)
         new = [code for code in distinct.tolist() if code not in known]
@@ -38,7 +39,8 @@ class Verdicts:
             test, texts = matchers_.test(matcher), self._pool.texts
             known.update((code, test(texts[code])) for code in new)
         verdicts = np.fromiter((known[code] for code in distinct.tolist()), np.bool_, distinct.size)
-        return verdicts[inverse]
+        found: npt.NDArray[np.bool_] = verdicts[inverse]
+        return found
 
 
 class Index:

@@ -180,7 +180,8 @@ class Table:
     def _last_row(self) -> series.Values:
         if not self.ring.rows:
             return np.zeros(0)
-        return self.ring.values[(self.ring.rows - 1) % self.ring.slots]
+        row: series.Values = self.ring.values[(self.ring.rows - 1) % self.ring.slots]
+        return row
 
     def _write_labels(self) -> None:
         if self._pending:
@@ -229,7 +230,8 @@ def _owners(lines: list[bytes], columns_: int) -> dict[int, labels_.Labels]:
 
 def _real(row: series.Values) -> npt.NDArray[np.bool_]:
     cells = ring.bits(row)
-    return (cells != series.ABSENT_BITS) & (cells != series.STALE_BITS)
+    found: npt.NDArray[np.bool_] = (cells != series.ABSENT_BITS) & (cells != series.STALE_BITS)
+    return found
 
 
 def refused(limit: int) -> problems.PermanentError:

@@ -74,3 +74,8 @@ class Exemplar:
     labels: labels_.Labels
     value: float
     at_ms: int
+
+
+def stale() -> float:
+    """Prometheus' stale marker, as a value."""
+    return float(np.array([STALE_BITS], np.int64).view(np.float64)[0])

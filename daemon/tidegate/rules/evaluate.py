@@ -31,6 +31,8 @@ class World:
     evidence: evidence.Evidence
     template_failed: Callable[[str], None]
     """Told of each template that could not be rendered."""
+    label_alerts: bool = True
+    """Whether alerts get the external labels; promtool's unit tests expect them without."""
 
 
 class Recording:
@@ -121,7 +123,8 @@ class Alerting:
         )
         bare = labels_.without(labels, labels_.NAME)
         given = {**dict(bare), **{name: self._text(one, labels, value, around) for name, one in self._labels}}
-        own = labels_.make({**self._world.external_labels, **given, "alertname": self.rule.alert})
+        more = self._world.external_labels if self._world.label_alerts else {}
+        own = labels_.make({**more, **given, "alertname": self.rule.alert})
         annotations = labels_.make({name: self._text(one, labels, value, around) for name, one in self._annotations})
         wanted = labels_.get(annotations, evidence.ANNOTATION) or self._world.evidence.query(self.query.names, own)
         return lifecycle.Hit(own, annotations, value, self._generator_url, wanted)

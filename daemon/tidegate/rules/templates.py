@@ -1,8 +1,8 @@
 """Templates of labels and annotations: Go's text/template with Prometheus' functions.
 
-Plain texts and the commonest forms (`{{ $value | humanize }}`, `{{ $labels.x }}`) are rendered here; everything else goes to gotpl,
-with bounds on output, loops and calls. An error at rendering becomes part of the text, as in Prometheus: an alert with
-a broken annotation must still be sent.
+Plain texts and the commonest forms (`{{ $value | humanize }}`, `{{ $labels.x }}`) are rendered here; everything else
+goes to gotpl, with bounds on output, loops and calls. An error at rendering becomes part of the text, as in Prometheus:
+an alert with a broken annotation must still be sent.
 
 https://prometheus.io/docs/prometheus/latest/configuration/template_reference/
 """

@@ -1,0 +1,250 @@
+"""Runs rule unit tests: promtool's files, by the very code that evaluates rules, on a clock of their own.
+
+The engine and the store are handed in. A file that cannot be read is a `ConfigError`; a test that does not hold is a
+case with what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from tidegate.kit import clock, telemetry, validate, yamlfile
+from tidegate.model import alerts, ports, problems, rules
+from tidegate.model import labels as labels_
+from tidegate.rules import evaluate, evidence, load, unitfiles
+from tidegate.rules import group as group_
+
+World: TypeAlias = Callable[[float], tuple[ports.QueryEngine, ports.SampleStore, Callable[[], None]]]
+"""Gives a fresh engine and store that keeps so many seconds, and how to clean up after them."""
+CLOSE, FUZZY = 1e-12, 1e-6
+LONGEST_LOOKBACK = 86400.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Case:
+    """One thing that was looked at."""
+
+    file: str
+    name: str
+    difference: str = ""
+    """What was expected and what came; empty when they are the same."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it held."""
+        return not self.difference
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scenario:
+    file: str
+    given: unitfiles.TestFile
+    test: unitfiles.Test
+    title: str
+    start: float
+
+
+class _Book:
+    """Takes alerts and forgets them: the rules themselves are asked."""
+
+    async def put(self, changed: Sequence[alerts.Alert]) -> None:
+        """Nothing to keep."""
+
+    def all(self) -> Sequence[alerts.Alert]:
+        """Nothing."""
+        return ()
+
+    def silenced_by(self, alert: alerts.Alert) -> Sequence[str]:  # noqa: ARG002
+        """Nothing."""
+        return ()
+
+
+async def run(paths: Sequence[pathlib.Path], world: World, kql: Callable[[str], object]) -> list[Case]:
+    """Run files one after the other. Raises `ConfigError` for one that cannot be used."""
+    cases: list[Case] = []
+    for path in paths:
+        document = yamlfile.read(path)
+        given = validate.model(unitfiles.TestFile, document.value or {}, document, prefix="test-")
+        for number, test in enumerate(given.tests):
+            scenario = _Scenario(
+                str(path), given, test, test.name or f"test {number + 1}", _start(test, document, number)
+            )
+            cases += await _scenario(scenario, document, number, world, kql)
+    return cases
+
+
+async def _scenario(
+    scenario: _Scenario, document: yamlfile.Document, number: int, world: World, kql: Callable[[str], object]
+) -> list[Case]:
+    test = scenario.test
+    times = [one.eval_time for one in test.alert_rule_test] + [one.eval_time for one in test.promql_expr_test]
+    end = max(times, default=0.0)
+    engine, store, clean = world(end + LONGEST_LOOKBACK)
+    try:
+        ruleset = load.load(_rule_files(scenario), load.Checks(engine, kql, scenario.given.evaluation_interval))
+        rows = _Rows(store, scenario, document, number)
+        groups = _groups(ruleset, scenario, engine, store)
+        cases = await _alert_cases(scenario, groups, rows, end)
+        rows.until(end)
+        return cases + [_query_case(scenario, query, engine) for query in test.promql_expr_test]
+    finally:
+        clean()
+
+
+class _Rows:
+    """The input series, put into the store as time goes on."""
+
+    def __init__(self, store: ports.SampleStore, scenario: _Scenario, document: yamlfile.Document, number: int) -> None:
+        self._table = store.table("input", scenario.test.interval)
+        self._interval, self._start = scenario.test.interval, scenario.start
+        self._next = 0
+        self._columns: list[tuple[int, list[float | None]]] = []
+        for place, one in enumerate(scenario.test.input_series):
+            at = ("tests", number, "input_series", place)
+            try:
+                self._columns.append(
+                    (self._table.column(unitfiles.series_labels(one.series)), unitfiles.values(one.values))
+                )
+            except ValueError as error:
+                raise problems.ConfigError([document.problem("test-series", str(error), (*at, "values"))]) from None
+        self._rows = max((len(found) for _, found in self._columns), default=0)
+
+    def until(self, offset: float) -> None:
+        """Put in what is due by so many seconds after the start."""
+        while self._next < self._rows and self._next * self._interval <= offset:
+            number = self._next
+            row = {
+                column: value
+                for column, found in self._columns
+                if number < len(found) and (value := found[number]) is not None
+            }
+            at = round((self._start + number * self._interval) * evaluate.MILLISECONDS)
+            columns = np.array([*row], np.int32)
+            self._table.append(at, columns, np.array([*row.values()], np.float64), partial=True)
+            self._next += 1
+
+
+def _groups(
+    ruleset: rules.RuleSet, scenario: _Scenario, engine: ports.QueryEngine, store: ports.SampleStore
+) -> list[group_.Group]:
+    world = evaluate.World(
+        engine,
+        store,
+        scenario.test.external_url,
+        scenario.test.external_labels,
+        LONGEST_LOOKBACK,
+        evidence.Evidence(ruleset.log_metrics),
+        lambda _: None,
+        label_alerts=False,
+    )
+    order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
+    wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
+    counted = group_.Instruments(telemetry.Registry())
+    return [group_.Group(one, world, _Book(), clock.SystemClock(), counted) for one in wanted]
+
+
+async def _alert_cases(scenario: _Scenario, groups: list[group_.Group], rows: _Rows, end: float) -> list[Case]:
+    """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval."""
+    step = scenario.given.evaluation_interval
+    cases: list[Case] = []
+    for number in range(int(end // step) + 1):
+        offset = number * step
+        rows.until(offset)
+        for group in groups:
+            if offset % group.group.interval == 0:
+                await group.evaluate_at(scenario.start + offset)
+        broken = [status for group in groups for status in group.status.rules if status.error]
+        due = [test for test in scenario.test.alert_rule_test if offset <= test.eval_time < offset + step]
+        cases += [_alert_case(scenario, test, groups, broken) for test in due]
+    return cases
+
+
+def _alert_case(
+    scenario: _Scenario, test: unitfiles.AlertTest, groups: list[group_.Group], broken: list[ports.RuleStatus]
+) -> Case:
+    name = f"{scenario.title}: {test.alertname} at {_duration(test.eval_time)}"
+    if broken:
+        return Case(scenario.file, name, "\n".join(f"a rule failed: {status.error}" for status in broken))
+    got = sorted(
+        _alert_text(dict(alert.labels), dict(alert.annotations))
+        for group in groups
+        for rule in group.alerting
+        for alert in rule.alerts.values()
+        if alert.state == "firing" and alert.name == test.alertname
+    )
+    wanted = sorted(
+        _alert_text({**one.exp_labels, "alertname": test.alertname}, one.exp_annotations) for one in test.exp_alerts
+    )
+    return Case(scenario.file, name, _difference(wanted, got))
+
+
+def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.QueryEngine) -> Case:
+    name = f"{scenario.title}: {test.expr.strip()} at {_duration(test.eval_time)}"
+    try:
+        got = evaluate.vector(engine.prepare(test.expr).instant(scenario.start + test.eval_time))
+        wanted = [(unitfiles.series_labels(one.labels), one.value) for one in test.exp_samples]
+    except (problems.QueryError, ValueError) as error:
+        return Case(scenario.file, name, str(error))
+    if any(one.histogram for one in test.exp_samples):
+        return Case(scenario.file, name, "native histograms are not supported yet")
+    tolerance = FUZZY if scenario.given.fuzzy_compare else CLOSE
+    if _same(wanted, got, tolerance):
+        return Case(scenario.file, name)
+    return Case(scenario.file, name, _difference(_samples(wanted), _samples(got)) or "the values differ by rounding")
+
+
+def _same(
+    wanted: Sequence[tuple[labels_.Labels, float]], got: Sequence[tuple[labels_.Labels, float]], tolerance: float
+) -> bool:
+    values = dict(got)
+    return len(values) == len(got) == len(wanted) and all(
+        labels in values and _close(values[labels], value, tolerance) for labels, value in wanted
+    )
+
+
+def _close(one: float, other: float, tolerance: float) -> bool:
+    return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=tolerance)
+
+
+def _samples(found: Iterable[tuple[labels_.Labels, float]]) -> list[str]:
+    return sorted(f"{labels_.text(labels)} {value!r}" for labels, value in found)
+
+
+def _alert_text(labels: dict[str, str], annotations: dict[str, str]) -> str:
+    shown = [f"{name}: {text}" for name, text in sorted(annotations.items())]
+    return "\n    ".join([labels_.text(labels_.make(labels)), *shown])
+
+
+def _difference(wanted: Sequence[str], got: Sequence[str]) -> str:
+    """Lines with `-` for what is missing and `+` for what came instead; empty when both are the same."""
+    missing = [text for text in wanted if text not in got]
+    extra = [text for text in got if text not in wanted]
+    return "\n".join([*(f"  - {text}" for text in missing), *(f"  + {text}" for text in extra)])
+
+
+def _rule_files(scenario: _Scenario) -> list[tuple[pathlib.Path, str]]:
+    folder = pathlib.Path(scenario.file).parent
+    found = [path for name in scenario.given.rule_files for path in (sorted(folder.glob(name)) or [folder / name])]
+    return [(path, str(path)) for path in found]
+
+
+def _start(test: unitfiles.Test, document: yamlfile.Document, number: int) -> float:
+    given = test.start_timestamp
+    try:
+        if isinstance(given, int | float):
+            return float(given)
+        return datetime.datetime.fromisoformat(str(given)).timestamp()
+    except ValueError:
+        at = ("tests", number, "start_timestamp")
+        raise problems.ConfigError([document.problem("test-start", f"{given!r} is no time", at)]) from None
+
+
+def _duration(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=seconds))

@@ -260,9 +260,49 @@ def test_a_column_that_was_given_back_cannot_be_written(tmp_path: pathlib.Path) 
     assert table.epoch == before + 1
     with pytest.raises(ValueError, match="given back"):
         table.append(300, np.array([0], np.int32), np.array([5.0]))
-    assert table.column(SERIES[4]) == 0
-    put(table, 301, {SERIES[4]: 7.0})
-    assert samples(one.select(ALL, 300, 301))[SERIES[4]] == [(301, bits(7.0))]
+    assert table.column(SERIES[4]) == 2, "not given to another before the next sweep"
+    one.sweep()
+    assert table.column(SERIES[5]) == 0
+    put(table, 301, {SERIES[5]: 7.0})
+    assert samples(one.select(ALL, 300, 301))[SERIES[5]] == [(301, bits(7.0))]
+
+
+def test_a_series_that_was_claimed_is_not_dead_before_its_first_row(tmp_path: pathlib.Path) -> None:
+    one = open_store(tmp_path, retention=1.0, keep="rules")
+    table = one.table("t", 15.0)
+    for at in range(1, 200):
+        put(table, at, {SERIES[0]: 1.0})
+    columns_ = [table.column(labels.make({"__name__": "n", "i": str(number)})) for number in range(100)]
+    one.sweep()
+    table.append(300, np.array(columns_, np.int32), np.ones(100))
+    assert one.series_count == 101
+
+
+def test_dead_series_are_found_after_the_ring_was_made_longer(tmp_path: pathlib.Path) -> None:
+    one = open_store(tmp_path, retention=1.0, keep="rules")
+    table = one.table("t", 1.0)
+    put(table, 1, {SERIES[0]: 1.0, SERIES[1]: 1.0})
+    for at in range(2, 2000):
+        put(table, at * 1000, {SERIES[1]: 1.0})
+    one.need({"m1": 900.0})
+    for at in range(2000, 4000):
+        put(table, at * 1000, {SERIES[1]: 1.0})
+    one.sweep()
+    assert one.series_count == 1
+
+
+def test_the_label_file_does_not_grow_with_churn(tmp_path: pathlib.Path) -> None:
+    one = open_store(tmp_path, retention=1.0, keep="rules")
+    table = one.table("t", 15.0)
+    for at in range(1, 3000):
+        put(table, at, {SERIES[0]: 1.0, labels.make({"__name__": "n", "i": str(at)}): 1.0})
+        if at % 100 == 0:
+            one.sweep()
+    size = (only(tmp_path) / "labels").stat().st_size
+    assert size < 1100 * (one.series_count + 1)
+    one.close()
+    again = open_store(tmp_path, retention=1.0, keep="rules")
+    assert samples(again.select(ALL, 2990, 3000)).keys() == samples(one.select(ALL, 2990, 3000)).keys()
 
 
 def test_a_series_twice_in_one_row_is_refused(tmp_path: pathlib.Path) -> None:

@@ -136,7 +136,9 @@ def _create(path: pathlib.Path, slots: int, columns: int) -> None:
     with path.open("wb") as file:
         fixed = _FIXED.pack(MAGIC, VERSION, 0, slots, columns, 0)[:-4]
         file.write(fixed + struct.pack("<I", zlib.crc32(fixed)))
-        file.truncate(HEADER + 8 * slots + 8 * slots * columns)
+        file.flush()
+        # Not sparse: a full disk must be an error here, not a signal at some later write.
+        os.posix_fallocate(file.fileno(), 0, HEADER + 8 * slots + 8 * slots * columns)
 
 
 def _header(data: mmap.mmap, size: int) -> tuple[int, int]:

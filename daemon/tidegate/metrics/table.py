@@ -23,6 +23,8 @@ from tidegate.model import problems, series
 FIRST_COLUMNS = 64
 FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
+COMPACT_BYTES = 1024
+"""Bytes of the label file for each living series at which it is written anew."""
 
 
 class Table:
@@ -46,6 +48,8 @@ class Table:
         self._dropped = dropped
         self._columns: dict[labels_.Labels, int] = {}
         self._free: list[int] = []
+        self._resting: list[int] = []
+        """Given back by the last sweep, to nobody yet: whoever still remembers them is told, and hits nobody else."""
         self._pending: list[bytes] = []
         self.ring = ring.Ring(folder / "ring")
         self.key, self.interval = self._read_labels()
@@ -88,8 +92,10 @@ class Table:
 
     def _new_column(self, labels: labels_.Labels) -> int:
         self.admit(1)
-        column = self._free.pop() if self._free else len(self._columns)
+        column = self._free.pop() if self._free else self._width()
         self._columns[labels] = column
+        if column < self._seen.size:
+            self._seen[column] = self.ring.rows  # not dead before its first row
         self._pending.append(orjson.dumps({"c": column, "l": dict(labels)}) + b"\n")
         self.index.put(column, labels)
         # Rows before this one have nothing in the new column.
@@ -99,6 +105,10 @@ class Table:
 
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
         """See `ports.SampleTable`. Raises `ValueError` for columns that belong to no series or stand twice."""
+        with self._lock:
+            self._append(at_ms, columns, values, partial=partial)
+
+    def _append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool) -> None:
         if at_ms <= self.ring.last_time:
             self._dropped("out_of_order")
             return
@@ -132,8 +142,13 @@ class Table:
 
     def sweep(self) -> int:
         """Give back the columns of series that were silent for a whole ring; how many."""
+        self._free, self._resting = self._free + self._resting, []
         horizon = self.ring.rows - self.ring.slots
-        dead = [(labels, column) for labels, column in self._columns.items() if self._seen[column] < horizon]
+        dead = [
+            (labels, column)
+            for labels, column in self._columns.items()
+            if column < self._seen.size and self._seen[column] < horizon
+        ]
         if not dead:
             return 0
         for labels, _ in dead:
@@ -142,11 +157,23 @@ class Table:
         self.index.remove(np.array(free, np.int64))
         self._pending.append(orjson.dumps({"f": free}) + b"\n")
         self._write_labels()
-        self._free += free
+        self._resting = free
         self.admit(-len(free))
         self.epoch += 1
         self.changed()
+        self._compact()
         return len(free)
+
+    def _compact(self) -> None:
+        """Write the label file anew when most of it speaks of series that are gone."""
+        path = self.folder / "labels"
+        if path.stat().st_size < COMPACT_BYTES * (1 + len(self._columns)):
+            return
+        lines = [orjson.dumps({"key": self.key, "interval": self.interval})]
+        lines += [orjson.dumps({"c": column, "l": dict(labels)}) for labels, column in self._columns.items()]
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(b"\n".join(lines) + b"\n")
+        fresh.replace(path)
 
     def close(self) -> None:
         """Write what is pending, and hand the ring to the disk."""
@@ -154,15 +181,17 @@ class Table:
         self.ring.flush()
 
     def _check(self, given: series.Columns) -> None:
-        if np.unique(given).size != given.size:
-            raise ValueError("a series stands twice in one row")
         if int(given.max()) >= self._width() or int(given.min()) < 0:
             raise ValueError("a column that belongs to no series")
-        if self._free and np.isin(given, self._free).any():
+        if (self._free or self._resting) and np.isin(given, self._free + self._resting).any():
             raise ValueError("a column that was given back: look the series up again")
+        seen = np.zeros(self._width(), np.bool_)
+        seen[given] = True
+        if int(np.count_nonzero(seen)) != given.size:
+            raise ValueError("a series stands twice in one row")
 
     def _width(self) -> int:
-        return len(self._columns) + len(self._free)
+        return len(self._columns) + len(self._free) + len(self._resting)
 
     def _make_room(self) -> None:
         width = self.ring.columns
@@ -171,7 +200,9 @@ class Table:
         slots = self.ring.slots if self.ring.slots * 0.5 <= self._want <= self.ring.slots else self._want
         if width == self.ring.columns and slots == self.ring.slots:
             return
+        rows = self.ring.rows
         self.ring = self.ring.resized(slots, width)
+        self._seen -= rows - self.ring.rows
         grown = width - self._live.size
         self._live = np.concatenate((self._live, np.zeros(grown, np.bool_)))
         self._seen = np.concatenate((self._seen, np.full(grown, self.ring.rows)))

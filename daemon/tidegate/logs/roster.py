@@ -290,6 +290,7 @@ class Roster:
         if file.input is not watched.source.input and file.input != watched.source.input:
             watched.source.use(file.input)
         watched.now = (file.size, file.changed)
+        watched.source.tail.notice(file.size)
         committed = watched.ledger.committed[0]
         if file.size > committed and (not watched.waiting or watched.waiting[-1][1] < file.size):
             if len(watched.waiting) == _MARKS:

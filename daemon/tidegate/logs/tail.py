@@ -109,6 +109,10 @@ class Tail:
         self._reached = max(self._reached, self.size)
         self.size, self.links = stat.st_size, stat.st_nlink
 
+    def notice(self, size: int) -> None:
+        """Somebody saw the file this long: what of it is gone when it is read was lost."""
+        self._reached = max(self._reached, size)
+
     def begin_anew(self) -> None:
         """Read from the start."""
         self.position = self._line_start = self._reached = 0

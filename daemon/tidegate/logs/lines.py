@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.logs.kql import dates, matcher
+from tidegate.logs.kql import dates, view
 from tidegate.model import logs
 
 
 def line(document: Mapping[str, Any]) -> logs.LogLine:
     """The line; what the document lacks is empty."""
     return logs.LogLine(
-        at=dates.seconds(text(document, "@timestamp"), 0.0) or 0.0,
+        at=at(document),
         message=text(document, "message"),
         level=text(document, "log.level").lower(),
         service=text(document, "service.name"),
@@ -21,7 +21,13 @@ def line(document: Mapping[str, Any]) -> logs.LogLine:
     )
 
 
+def at(document: Mapping[str, Any]) -> float:
+    """Its time in unix seconds; 0 when it has none."""
+    found = view.values(document, "@timestamp")
+    return dates.seconds(found[0]) or 0.0 if found else 0.0
+
+
 def text(document: Mapping[str, Any], field: str) -> str:
     """The first value of a field, as text."""
-    found = matcher.values(document, field)
-    return str(found[0]) if found and found[0] is not None else ""
+    found = view.values(document, field)
+    return view.text(found[0]) if found else ""

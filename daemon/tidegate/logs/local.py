@@ -1,46 +1,34 @@
-"""The embedded log store: SQLite with full-text search, for one machine without Elasticsearch.
+"""The embedded log store, for one machine without Elasticsearch: an output and a reader over one SQLite database.
 
 One thread writes, each batch in one durable transaction; the document's id is unique, so what is sent again is stored
-once. A search narrows by time, level, service and words in SQL, and lets the KQL matcher decide. Old lines go by age and
-by size, in slices, counted. This is the only home of sqlite3.
+once. Searches run in threads of their own. Old lines go by age and by size, in slices, counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
+import functools
 import pathlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import orjson
-
 from tidegate.kit import tasks, telemetry
-from tidegate.logs import kql, lines, narrow, output
-from tidegate.logs.kql import matcher
+from tidegate.logs import output
+from tidegate.logs.local_store import database, reading, writing
 from tidegate.model import logs, ports, problems
 
-Given = TypeVar("Given")
+Answer = TypeVar("Answer")
 
-SLICE = 5000
-"""Lines deleted in one transaction."""
 LOOK = 30.0
-"""Seconds between looks at age and size."""
-COUNTED = 10_000
-"""Hits that are counted exactly."""
-SCANNED = 200_000
-"""Documents that one search reads at most; then its total is a lower bound."""
-PARAMETERS = 500
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS lines (
-  place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at REAL NOT NULL,
-  level TEXT NOT NULL, service TEXT NOT NULL, document BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS lines_at ON lines (at);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = "unicode61 remove_diacritics 0");
-"""
+"""Seconds between looks at age."""
+SEARCHERS = 2
+"""Searches that run at once; others wait."""
+WAITING = 32
+"""Searches that wait at most; further ones are refused."""
+LONGEST_WAIT = 30.0
 
 
 class LocalStore:
@@ -51,26 +39,43 @@ class LocalStore:
     def __init__(
         self, folder: pathlib.Path, retention: float, max_bytes: int, clock: ports.Clock, registry: telemetry.Registry
     ) -> None:
-        """Open or make the database. Raises `FatalError`."""
+        """Open or make the database in a folder; `retention` in seconds. Raises `FatalError`."""
         self._path = folder / "lines.db"
-        self._retention, self._max_bytes, self._clock = retention, max_bytes, clock
+        self._retention, self._clock = retention, clock
         self._log = telemetry.logger("logs.local")
         self._error = ""
-        self._reading = threading.local()
-        self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="log-store")
-        self._readers = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="log-search")
-        self._opened: list[sqlite3.Connection] = []
+        self._asked = 0
+        self._local = threading.local()
+        self._readers: list[reading.Reader] = []
+        self._writing = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="log-store")
+        self._reading = concurrent.futures.ThreadPoolExecutor(SEARCHERS, thread_name_prefix="log-search")
+        self._instruments(registry)
+        try:
+            connection, moved = database.prepare(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise problems.FatalError(f"cannot open the log store {self._path}: {error}") from error
+        if moved:
+            self._log.warning("the log store had another shape and was put aside", file=str(moved))
+        self._writer = writing.Writer(connection, max_bytes)
+
+    def _instruments(self, registry: telemetry.Registry) -> None:
         self._stored = telemetry.Counter(
-            "tidegate_local_logs_stored", "Lines in the embedded store.", registry=registry
+            "tidegate_local_logs_stored", "Lines stored in the embedded store.", registry=registry
         )
         self._dropped = telemetry.Counter(
             "tidegate_local_logs_dropped", "Lines that left the embedded store.", ["reason"], registry=registry
         )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._write = self._writer.submit(self._prepare).result()
-        except (OSError, sqlite3.Error) as error:
-            raise problems.FatalError(f"cannot open the log store {self._path}: {error}") from error
+        for reason in ("age", "size"):
+            self._dropped.labels(reason)
+        self._failed = telemetry.Counter(
+            "tidegate_local_logs_write_errors", "Tries to store lines that failed.", registry=registry
+        )
+        self._refused = telemetry.Counter(
+            "tidegate_local_logs_searches_refused", "Searches refused because too many waited.", registry=registry
+        )
+        self._took = telemetry.Histogram(
+            "tidegate_local_logs_search_seconds", "Time that searches took, with waiting.", registry=registry
+        )
 
     @property
     def error(self) -> str:
@@ -82,24 +87,30 @@ class LocalStore:
         attempt = 0
         while True:
             try:
-                stored = await self._in_writer(self._insert, batch)
-            except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+                stored = await self._in_writer(functools.partial(self._writer.insert, batch, self._clock.now()))
+                break
+            except sqlite3.Error as error:
                 attempt += 1
-                self._error = f"cannot write {self._path}: {error}"
-                self._log.error("cannot store lines, trying again", error=str(error), attempt=attempt)
-                await self._clock.sleep(tasks.backoff(attempt, longest=30.0))
-                continue
-            self._error = ""
-            self._stored.inc(stored)
-            return ()
+                await self._wait_after(error, attempt)
+        self._error = ""
+        self._stored.inc(stored.fresh)
+        if await self._in_writer(self._writer.too_large):
+            await self._forget("size")
+        return stored.refused
 
     async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:
         """See `ports.LogReader`."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._readers, self._search, query, start, end, limit)
-        except sqlite3.Error as error:
-            raise problems.TransientError(f"cannot read the log store: {error}", reason="storage") from None
+        span = reading.Span(start, end)
+        now = self._clock.now()  # here: a clock that follows the loop cannot be read in a thread
+        return await self._in_reader(lambda reader: reader.search(query, span, limit, lambda: now))
+
+    async def tail(self, query: str, *, after: int, limit: int) -> reading.Tail:
+        """Matching lines in order of arrival, after a cursor that an earlier call gave; -1 begins with what comes next.
+
+        Raises `QueryError` on a bad query, `TransientError` when the store does not answer.
+        """
+        now = self._clock.now()  # here: a clock that follows the loop cannot be read in a thread
+        return await self._in_reader(lambda reader: reader.tail(query, after, limit, lambda: now))
 
     async def run(self) -> None:
         """Forget old lines from time to time, until cancelled."""
@@ -108,126 +119,58 @@ class LocalStore:
             await self._clock.sleep(LOOK)
 
     async def collect(self) -> None:
-        """Forget lines that are too old, and the oldest ones beyond the size."""
-        for reason in ("age", "size"):
-            while (gone := await self._in_writer(self._forget, reason)) > 0:
-                self._dropped.labels(reason).inc(gone)
+        """Forget lines that are too old, and the oldest ones beyond the size; give their space back."""
+        await self._forget("age")
+        if await self._in_writer(self._writer.too_large):
+            await self._forget("size")
+        while await self._in_writer(self._writer.give_back):
+            pass
 
     async def close(self) -> None:
         """See `output.Output`."""
-        for pool in (self._readers, self._writer):
-            pool.shutdown(wait=True)
-        for connection in self._opened:
-            connection.close()
+        for pool in (self._reading, self._writing):
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        self._writer.close()
 
-    async def _in_writer(self, work: Callable[[Given], int], given: Given) -> int:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work, given)
+    async def _wait_after(self, error: sqlite3.Error, attempt: int) -> None:
+        self._error = f"cannot write {self._path}: {error}"
+        self._failed.inc()
+        self._log.error("cannot store lines, trying again", error=str(error), attempt=attempt)
+        await self._clock.sleep(tasks.backoff(attempt, longest=LONGEST_WAIT))
 
-    def _prepare(self) -> sqlite3.Connection:
-        connection = self._connect()
-        connection.executescript(_SCHEMA)
-        return connection
+    async def _forget(self, reason: writing.Reason) -> None:
+        before = self._clock.now() - self._retention
+        try:
+            while gone := await self._in_writer(functools.partial(self._writer.forget, reason, before)):
+                self._dropped.labels(reason).inc(gone)
+        except sqlite3.Error as error:
+            self._failed.inc()
+            self._log.error("cannot forget lines", error=str(error), reason=reason)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-            connection.execute(f"PRAGMA {pragma}")
-        self._opened.append(connection)
-        return connection
+    async def _in_writer(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, work)
 
-    # --- writing, in the writer's thread -------------------------------------------------------------------------
+    async def _in_reader(self, work: Callable[[reading.Reader], Answer]) -> Answer:
+        if self._asked >= WAITING:
+            self._refused.inc()
+            raise problems.TransientError("too many searches at once", reason="busy", after=1.0)
+        self._asked += 1
+        began = self._clock.now()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reading, lambda: work(self._reader()))
+        except sqlite3.Error as error:
+            raise problems.TransientError(f"cannot read the log store: {error}", reason="storage") from None
+        finally:
+            self._asked -= 1
+            self._took.observe(max(self._clock.now() - began, 0.0))
 
-    def _insert(self, batch: output.Batch) -> int:
-        fresh = self._fresh(batch.ids)
-        rows, texts = [], []
-        with _transaction(self._write):
-            place = int(self._write.execute("SELECT coalesce(max(place), 0) FROM lines").fetchone()[0])
-            for number, document in enumerate(batch.documents()):
-                if number not in fresh:
-                    continue
-                place += 1
-                line = lines.line(document)
-                rows.append((place, batch.ids[number], line.at, line.level, line.service, batch.bodies[number]))
-                texts.append((place, f"{line.message}\n{lines.text(document, 'error.message')}"))
-            self._write.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._write.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", texts)
-        return len(rows)
-
-    def _fresh(self, ids: Sequence[str]) -> set[int]:
-        """Places in the batch of documents that are not stored yet, each id once."""
-        known: set[str] = set()
-        for at in range(0, len(ids), PARAMETERS):
-            some = ids[at : at + PARAMETERS]
-            marks = ",".join("?" * len(some))
-            known.update(row[0] for row in self._write.execute(f"SELECT id FROM lines WHERE id IN ({marks})", some))  # noqa: S608 - marks only
-        fresh = set()
-        for number, one in enumerate(ids):
-            if one not in known:
-                known.add(one)
-                fresh.add(number)
-        return fresh
-
-    def _forget(self, reason: str) -> int:
-        """Delete one slice of the oldest lines, if they are due; how many."""
-        if reason == "size" and self._size() <= self._max_bytes:
-            return 0
-        before = self._clock.now() - self._retention if reason == "age" else float("inf")
-        with _transaction(self._write):
-            places = self._write.execute("SELECT place FROM lines WHERE at < ? ORDER BY at LIMIT ?", (before, SLICE))
-            gone = places.fetchall()
-            self._write.executemany("DELETE FROM lines WHERE place = ?", gone)
-            self._write.executemany("DELETE FROM words WHERE rowid = ?", gone)
-        if gone:
-            self._write.execute("PRAGMA incremental_vacuum")
-        return len(gone)
-
-    def _size(self) -> int:
-        """Bytes in use."""
-        pages, free, size = (
-            int(self._write.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return (pages - free) * size
-
-    # --- reading, in the searchers' threads ----------------------------------------------------------------------
-
-    def _search(self, query: str, start: float, end: float, limit: int) -> logs.LogPage:
-        tree = kql.parse(query)
-        matches = matcher.compile(tree, self._clock.now)
-        conditions, values = narrow.conditions(tree)
-        sql = " AND ".join(["at >= ?", "at <= ?", *conditions])
-        rows = self._reader().execute(
-            f"SELECT document FROM lines WHERE {sql} ORDER BY at DESC, place DESC LIMIT ?",  # noqa: S608 - our own words only
-            (start, end, *values, SCANNED),
-        )
-        found: list[logs.LogLine] = []
-        total = scanned = 0
-        for (raw,) in rows:
-            scanned += 1
-            document = orjson.loads(raw)
-            if matches(document):
-                total += 1
-                if len(found) < limit:
-                    found.append(lines.line(document))
-                if total >= COUNTED:
-                    break
-        rows.close()
-        return logs.LogPage(tuple(found), total, at_least=total >= COUNTED or scanned >= SCANNED)
-
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._reading, "connection", None)
-        if connection is None:
-            connection = self._reading.connection = self._connect()
-        return connection
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    def _reader(self) -> reading.Reader:
+        """This thread's reader."""
+        reader: reading.Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = reading.Reader(self._path)
+            self._readers.append(reader)
+        return reader

@@ -1,4 +1,7 @@
-"""The shape of a parsed query. Field names are full names (`log.level`), patterns keep their `*`."""
+"""The shape of a parsed query. Field names are full names (`log.level`), patterns keep their `*` as `WILD`.
+
+Conditions remember where they were written (`at`, an offset into the text), which does not count when trees are compared.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,18 @@ import dataclasses
 from typing import Literal, TypeAlias
 
 Comparison = Literal["<", "<=", ">", ">="]
-_SPECIAL = frozenset('\\():<>"*{} \t\n')
+_SPECIAL = frozenset('\\():<>"*{}')
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _WORDS = frozenset({"and", "or", "not"})
+
+WILD = "\ue000"
+"""Stands for `*` inside a pattern: a private-use character, which the lexer refuses as such."""
+
+
+def _at() -> int:
+    """A field for the position."""
+    position: int = dataclasses.field(default=-1, compare=False, repr=False)
+    return position
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,11 +33,13 @@ class Match:
     """A field holds a value. Without a field: any of the searched ones does."""
 
     field: str | None
+    """A full name, or with `WILD` a pattern of names."""
     value: str
     """Literal text, or with `wildcard` a pattern in which `WILD` stands for any characters."""
     phrase: bool = False
     """Written in quotes: words in this order, side by side."""
     wildcard: bool = False
+    at: int = _at()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,6 +47,8 @@ class Exists:
     """A field is there."""
 
     field: str
+    """A full name, or with `WILD` a pattern of names."""
+    at: int = _at()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Range:
     field: str
     op: Comparison
     bound: str
+    at: int = _at()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,9 +84,6 @@ class Or:
 
 Node: TypeAlias = Everything | Match | Exists | Range | Not | And | Or
 
-WILD = "\x00"
-"""Stands for `*` inside a pattern: a character that no line may hold where it matters."""
-
 
 def text(node: Node) -> str:  # noqa: PLR0911 - one return a kind
     """A query that parses to this tree again."""
@@ -78,11 +93,11 @@ def text(node: Node) -> str:  # noqa: PLR0911 - one return a kind
         case Match(None, value, phrase, wildcard):
             return _value(value, phrase=phrase, wildcard=wildcard)
         case Match(field, value, phrase, wildcard):
-            return f"{_escape(str(field))}:{_value(value, phrase=phrase, wildcard=wildcard)}"
+            return f"{_pattern(str(field))}:{_value(value, phrase=phrase, wildcard=wildcard)}"
         case Exists(field):
-            return f"{_escape(field)}:*"
+            return f"{_pattern(field)}:*"
         case Range(field, op, bound):
-            return f"{_escape(field)} {op} {_value(bound, phrase=True, wildcard=False)}"
+            return f"{_pattern(field)} {op} {_value(bound, phrase=True, wildcard=False)}"
         case Not(inner):
             return f"not ({text(inner)})"
         case And(parts):
@@ -94,12 +109,20 @@ def text(node: Node) -> str:  # noqa: PLR0911 - one return a kind
 def _value(value: str, *, phrase: bool, wildcard: bool) -> str:
     if phrase:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if wildcard:
-        return "*".join(_escape(part) for part in value.split(WILD))
-    return _escape(value)
+    return _pattern(value) if wildcard else _escape(value)
+
+
+def _pattern(value: str) -> str:
+    return "*".join(_escape(part) for part in value.split(WILD)) if WILD in value else _escape(value)
 
 
 def _escape(value: str) -> str:
     if value.lower() in _WORDS:
         return "\\" + value
-    return "".join("\\" + char if char in _SPECIAL else char for char in value)
+    return "".join(map(_escaped, value))
+
+
+def _escaped(char: str) -> str:
+    if char in _NAMED:
+        return _NAMED[char]
+    return "\\" + char if char in _SPECIAL or char.isspace() else char

@@ -24,7 +24,8 @@ from tidegate.rules import group as group_
 World: TypeAlias = Callable[[float], tuple[ports.QueryEngine, ports.SampleStore, Callable[[], None]]]
 """Gives a fresh engine and store that keeps so many seconds, and how to clean up after them."""
 CLOSE, FUZZY = 1e-12, 1e-6
-LONGEST_LOOKBACK = 86400.0
+MARGIN = 600.0
+"""Seconds that the store keeps beyond the test: there is nothing before its start."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ async def _scenario(
     test = scenario.test
     times = [one.eval_time for one in test.alert_rule_test] + [one.eval_time for one in test.promql_expr_test]
     end = max(times, default=0.0)
-    engine, store, clean = world(end + LONGEST_LOOKBACK)
+    engine, store, clean = world(end + MARGIN)
     try:
         ruleset = load.load(_rule_files(scenario), load.Checks(engine, kql, scenario.given.evaluation_interval))
         rows = _Rows(store, scenario, document, number)
@@ -139,7 +140,7 @@ def _groups(
         store,
         scenario.test.external_url,
         scenario.test.external_labels,
-        LONGEST_LOOKBACK,
+        math.inf,
         evidence.Evidence(ruleset.log_metrics),
         lambda _: None,
         label_alerts=False,

@@ -1,0 +1,125 @@
+"""Rule files: judged as Prometheus judges them, with the place of everything that is wrong."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from tidegate.logs import kql
+from tidegate.metrics import nothing
+from tidegate.metrics.promql import engine
+from tidegate.model import problems, rules
+from tidegate.rules import load
+
+CHECKS = load.Checks(engine.Engine(nothing.Nothing()), kql.check, 60.0)
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def read(path: pathlib.Path) -> rules.RuleSet:
+    return load.load([(path, path.name)], CHECKS)
+
+
+def wrong(tmp_path: pathlib.Path, text: str) -> list[tuple[str, int, int]]:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(problems.ConfigError) as caught:
+        read(path)
+    return [(problem.code, problem.line, problem.column) for problem in caught.value.problems]
+
+
+def test_prometheus_own_files_are_judged_as_their_names_say(conformance: pathlib.Path) -> None:
+    judged = {}
+    for path in sorted((conformance / "rulefmt").iterdir()):
+        try:
+            read(path)
+            judged[path.name] = "good"
+        except problems.ConfigError:
+            judged[path.name] = "bad"
+    expected = {name: "bad" if ".bad." in name else "good" for name in judged}
+    # Only bad under Prometheus' legacy naming; UTF-8 names are its default.
+    expected["legacy_validation_annotation.bad.yaml"] = "good"
+    assert len(judged) == 16
+    assert judged == expected
+
+
+def test_every_rule_of_kube_prometheus_loads(conformance: pathlib.Path) -> None:
+    loaded = [read(path) for path in sorted((conformance / "rules/kube-prometheus").iterdir())]
+    assert sum(len(group.rules) for one in loaded for group in one.groups) == 234
+
+
+def test_the_packs_load() -> None:
+    for path in sorted((ROOT / "rules").glob("*.yaml")):
+        assert read(path).groups
+
+
+FILE = """\
+groups:
+  - name: a
+    interval: 5s
+    rules:
+      - alert: Down
+        expr: up{job="x"} == 0
+        for: 1m
+        labels: {severity: 1}
+        annotations: {summary: "{{ $labels.job }}"}
+      - record: a:b
+        expr: sum(up)
+log_metrics:
+  - {name: errors_total, query: "level:error", by: {path: labels.path}}
+"""
+
+
+def test_what_a_file_means(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(FILE)
+    loaded = read(path)
+    (group,) = loaded.groups
+    assert (group.key, group.interval) == ("r.yaml;a", 5)
+    alert, recording = group.rules
+    assert isinstance(alert, rules.AlertingRule)
+    assert (alert.hold, alert.labels) == (60, (("severity", "1"),))
+    assert (alert.place.line, recording.expr) == (5, "sum(up)")
+    assert loaded.log_metrics[0].by == (("path", "labels.path"),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("for: 1m", "fro: 1m", [("rule-unknown-field", 7, 9)]),
+        ("for: 1m", "for: soon", [("rule-wrong-value", 7, 14)]),
+        ('up{job="x"} == 0', "up{", [("rule-expr", 6, 15)]),
+        ("sum(up)", "rate(up)", [("rule-expr", 11, 15)]),
+        ("{{ $labels.job }}", "{{ $labels.job", [("rule-template", 9, 32)]),
+        ("{{ $labels.job }}", "{{ nothing }}", [("rule-template", 9, 32)]),
+        ("record: a:b", "record: a{b}", [("rule-name", 10, 17)]),
+        ("record: a:b", "record: a:b\n        for: 5m", [("rule-field-of-alerts", 11, 9)]),
+        ("level:error", "level:", [("rule-log-query", 13, 39)]),
+        ("name: errors_total", "name: 0rrors", [("rule-name", 13, 12)]),
+        ("- name: a", "- name: a\n  - name: a", [("rule-group-twice", 3, 11)]),
+        ("alert: Down", "alert: Down\n        record: x", [("rule-record-or-alert", 5, 9)]),
+    ],
+)
+def test_problems_have_places(
+    tmp_path: pathlib.Path, before: str, after: str, expected: list[tuple[str, int, int]]
+) -> None:
+    assert before in FILE
+    found = wrong(tmp_path, FILE.replace(before, after, 1))
+    assert [one[:2] for one in found] == [one[:2] for one in expected]
+    assert found[0][2] == expected[0][2]
+
+
+def test_every_problem_of_every_file_comes_at_once(tmp_path: pathlib.Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(FILE.replace("for: 1m", "fro: 1m"))
+    with pytest.raises(problems.ConfigError) as caught:
+        load.load([(tmp_path / name, name) for name in ("a.yaml", "b.yaml")], CHECKS)
+    assert [problem.file for problem in caught.value.problems] == ["a.yaml", "b.yaml"]
+
+
+def test_a_log_metric_twice_is_refused(tmp_path: pathlib.Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(FILE)
+    with pytest.raises(problems.ConfigError) as caught:
+        load.load([(tmp_path / name, name) for name in ("a.yaml", "b.yaml")], CHECKS)
+    assert [problem.code for problem in caught.value.problems] == ["rule-log-metric-twice"]

@@ -38,7 +38,8 @@ def main() -> int:
             return 1
     logs = processes.ROOT / "data/shop-logs"
     logs.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell may have started us with it ignored
+        signal.signal(number, _stop)
     print("starting the shop and Tidegate ...", flush=True)
     try:
         with processes.running(processes.shop(9321, logs), processes.tidegate(HERE / "tidegate.yaml")):
@@ -50,6 +51,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped", flush=True)
     return 0
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def ready(seconds: float) -> bool:

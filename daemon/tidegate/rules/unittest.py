@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tidegate.kit import clock, telemetry, validate, yamlfile
+from tidegate.kit import telemetry, validate, yamlfile
 from tidegate.model import alerts, ports, problems, rules
 from tidegate.model import labels as labels_
 from tidegate.rules import evaluate, evidence, load, unitfiles
@@ -50,6 +50,17 @@ class _Scenario:
     test: unitfiles.Test
     title: str
     start: float
+
+
+class _Still:
+    """A clock on which evaluations take no time: nobody else is waiting."""
+
+    def now(self) -> float:
+        """Always the same."""
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        """Nothing to wait for."""
 
 
 class _Book:
@@ -148,7 +159,7 @@ def _groups(
     order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
     wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
     counted = group_.Instruments(telemetry.Registry())
-    return [group_.Group(one, world, _Book(), clock.SystemClock(), counted) for one in wanted]
+    return [group_.Group(one, world, _Book(), _Still(), counted) for one in wanted]
 
 
 async def _alert_cases(scenario: _Scenario, groups: list[group_.Group], rows: _Rows, end: float) -> list[Case]:

@@ -75,6 +75,8 @@ def test_does_not_match(query: str) -> None:
         ("log > 5", 6, "a group of fields"),
         ("log:error", 4, "such as log.offset"),
         ("labels.status >= 500", 17, "numbers cannot be compared"),
+        ("labels.status:*5", 14, "only stand at the end"),
+        ("status:5*3", 7, "only stand at the end"),
         ("level > 5", 8, "numbers cannot be compared"),
         ("message:foo-b*", 8, "cut into words at `-`"),
         ('message:"--"', 8, "holds no word"),

@@ -6,7 +6,6 @@ from typing import Any, TypeAlias
 
 from tidegate.logs import fields
 from tidegate.logs.kql import meaning, tree
-from tidegate.model import problems
 
 Clause: TypeAlias = dict[str, Any]
 _OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
@@ -58,17 +57,10 @@ def _wildcard(field: str, pattern: str) -> Clause:
 
 
 def _like(field: str, pattern: str) -> Clause:
-    """Single labels know no `wildcard` query, but `query_string` does the same for them."""
-    if fields.kind(field) != "label" or field == fields.LABELS:
-        return _wildcard(field, pattern)
-    if pattern.find(tree.WILD) == len(pattern) - 1:
-        return {"prefix": {field: {"value": pattern[:-1]}}}
-    if "<" in pattern or ">" in pattern:
-        raise problems.QueryError(f"a wildcard in `{field}` cannot stand beside `<` or `>`")
-    escaped = "".join(
-        "*" if char == tree.WILD else char if char.isalnum() or char == "_" else "\\" + char for char in pattern
-    )
-    return {"query_string": {"fields": [field], "query": escaped}}
+    """Single labels know no `wildcard` query; `meaning` leaves them only patterns that end in their one `*`."""
+    if fields.kind(field) == "label" and field != fields.LABELS:
+        return {"prefix": {field: {"value": pattern.removesuffix(tree.WILD)}}}
+    return _wildcard(field, pattern)
 
 
 def _date(node: meaning.Date) -> Clause:

@@ -205,6 +205,14 @@ def _match(node: tree.Match, field: str) -> Node:
     if kind == "group":
         some = ", ".join(fields.below(field)[:3])
         raise problems.QueryError(f"`{field}` is a group of fields, such as {some}", position=node.at)
+    if (
+        kind == "label"
+        and node.wildcard
+        and field != fields.LABELS
+        and node.value.find(tree.WILD) < len(node.value) - 1
+    ):
+        # Elasticsearch's `wildcard` refuses single labels, and its `query_string` looks at all labels at once.
+        raise problems.QueryError(f"in `{field}`, which is a label, a `*` can only stand at the end", position=node.at)
     if kind in ("keyword", "label", "unknown"):
         return Like(field, node.value) if node.wildcard else Is(field, node.value)
     if node.wildcard:

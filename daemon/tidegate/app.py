@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import tidegate
+from tidegate import notice, schedule
 from tidegate import plan as plan_
-from tidegate import schedule
 from tidegate.alerts import book as book_
 from tidegate.alerts import dispatch, silences
 from tidegate.alerts import store as alert_store
@@ -98,7 +98,7 @@ class App:
         stopped = asyncio.create_task(stop.wait())
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
-        say(self._greeting())
+        say(notice.greeting(self.plan, self.web.url, embedded=self._embedded))
         try:
             done, _ = await asyncio.wait({stopped, web, *sinks, *sources}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
@@ -119,7 +119,8 @@ class App:
             self._reload_ok.set(0)
             self._log.error("configuration refused, the old one stays", problems=str(error))
             raise error if isinstance(error, problems.ConfigError) else _as_config(error) from None
-        self._say_what_needs_a_restart(self.plan.settings, fresh.settings)
+        for name in notice.restarts(self.plan.settings, fresh.settings):
+            self._log.warning("a change needs a restart", setting=name)
         self.plan = fresh
         self._discovering.set()
         self._reloads.labels("taken").inc()
@@ -362,34 +363,6 @@ class App:
     def _web_settings(self, given: settings.Settings) -> settings.Web:
         """On one machine whoever is on it may write; see `web.open_writes`."""
         return given.web.model_copy(update={"open_writes": given.web.open_writes or self._embedded})
-
-    def _greeting(self) -> str:
-        given, ruleset = self.plan.settings, self.plan.rules
-        rules = sum(len(group.rules) for group in ruleset.groups)
-        jobs = ", ".join(job.job_name for job in given.scrape.jobs) or "none"
-        where = ", ".join(given.logs.elasticsearch.urls) or "the embedded store"
-        return "\n".join(
-            [
-                f"Tidegate {tidegate.__version__}: {self.web.url}/",
-                f"  scrapes   {jobs}",
-                f"  rules     {rules} in {len(ruleset.groups)} groups, {len(ruleset.log_metrics)} log metrics",
-                f"  logs      {len(given.logs.inputs) if self._embedded else 0} inputs, kept in {where}",
-                f"  tells     {', '.join(receiver.name for receiver in given.alerts.receivers)}",
-                f"  gates     {', '.join(given.gate.environments)}",
-            ]
-        )
-
-    def _say_what_needs_a_restart(self, before: settings.Settings, after: settings.Settings) -> None:
-        for name, old, new in (
-            ("data_dir", before.data_dir, after.data_dir),
-            ("web.listen", before.web.listen, after.web.listen),
-            ("state", before.state, after.state),
-            ("scrape.retention", before.scrape.retention, after.scrape.retention),
-            ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
-            ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
-        ):
-            if old != new:
-                self._log.warning("a change needs a restart", setting=name)
 
 
 def _retention(given: settings.Settings) -> float:

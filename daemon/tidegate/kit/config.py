@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydantic
-import pydantic_settings
 
 from tidegate.kit import validate, yamlfile
 from tidegate.model import problems, settings
@@ -55,22 +54,29 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         for name, text in environ.items()
         if name.startswith(PREFIX) and ("__" in name or name.removeprefix(PREFIX).removesuffix("_FILE") in top)
     }
-    source = pydantic_settings.EnvSettingsSource(
-        _EnvShape, env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
-    )
-    source.env_vars = {name.lower(): text for name, text in known.items()}
-    try:
-        values: dict[str, Any] = source()
-    except pydantic_settings.exceptions.SettingsError as error:
-        raise problems.ConfigError([problems.Problem("settings-environment", str(error), "environment")]) from None
+    values = _exploded(known) if known else {}
     stray = [name for name in known if name.removeprefix(PREFIX).split("__")[0].lower() not in _lower(top)]
     if stray:
         raise problems.ConfigError([_stray(name, top) for name in sorted(stray)])
     return values
 
 
-class _EnvShape(pydantic_settings.BaseSettings, settings.Settings):  # type: ignore[misc]  # two model_configs
-    """The same fields, as pydantic-settings wants to see them."""
+def _exploded(known: Mapping[str, str]) -> dict[str, Any]:
+    """The variables as nested values. Raises `ConfigError` for JSON that is none."""
+    import pydantic_settings  # noqa: PLC0415 - a quarter of an offline command's start, for those who set something
+
+    class Shape(pydantic_settings.BaseSettings, settings.Settings):  # type: ignore[misc]  # two model_configs
+        """The same fields, as pydantic-settings wants to see them."""
+
+    source = pydantic_settings.EnvSettingsSource(
+        Shape, env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
+    )
+    source.env_vars = {name.lower(): text for name, text in known.items()}
+    try:
+        values: dict[str, Any] = source()
+    except pydantic_settings.exceptions.SettingsError as error:
+        raise problems.ConfigError([problems.Problem("settings-environment", str(error), "environment")]) from None
+    return values
 
 
 def _lower(names: set[str]) -> set[str]:

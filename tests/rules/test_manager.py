@@ -13,7 +13,7 @@ from tests.support import samples, ticks
 from tidegate.kit import clock, tasks, telemetry
 from tidegate.metrics import store as store_
 from tidegate.metrics.promql import engine as engine_
-from tidegate.model import alerts, labels, rules
+from tidegate.model import alerts, labels, problems, rules
 from tidegate.rules import manager as manager_
 
 
@@ -223,3 +223,30 @@ async def test_unchanged_groups_go_on_and_needs_follow_the_rules(world: World) -
     world.load(kept)
     assert world.manager._loaded == [before]
     assert "y" not in world.manager.needs()
+
+
+class Deaf(Book):
+    """Refuses what it is given, for as long as a test says."""
+
+    deaf = False
+
+    async def put(self, changed: Sequence[alerts.Alert]) -> None:
+        if self.deaf:
+            raise problems.PermanentError("the disk is full")
+        await super().put(changed)
+
+
+async def test_an_end_that_the_book_refused_is_told_again(tmp_path: pathlib.Path) -> None:
+    book = Deaf()
+    world = World(tmp_path, book)
+    world.load(group(dataclasses.replace(HIGH, hold=0.0)))
+    world.put(10, x=9)
+    await world.evaluate(10)
+    book.deaf = True
+    world.put(20, x=1)
+    await world.evaluate(20)
+    assert world.manager.groups()[0].rules[0].health == "err"
+    book.deaf = False
+    world.put(30, x=1)
+    await world.evaluate(30)
+    assert book.told == [("High", "firing"), ("High", "resolved")]

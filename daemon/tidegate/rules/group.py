@@ -49,6 +49,7 @@ class Group:
         self, group: rules.Group, world: evaluate.World, book: ports.AlertBook, clock: ports.Clock, counted: Instruments
     ) -> None:
         self.group = group
+        self._log = telemetry.logger("rules")
         self._world, self._book, self._clock, self._counted = world, book, clock, counted
         self.rules = _made(group, world)
         self._tables = [world.store.table(f"{group.key};{number}", group.interval) for number in range(len(self.rules))]
@@ -114,6 +115,11 @@ class Group:
         except (problems.QueryError, problems.PermanentError) as failure:
             error = str(failure)
             self._counted.failures.labels(self.group.key).inc()
+        except (ArithmeticError, LookupError, TypeError, ValueError) as failure:
+            # A mistake of ours in one rule must not keep the rules after it from being evaluated.
+            error = f"unexpected: {type(failure).__name__}: {failure}"
+            self._counted.failures.labels(self.group.key).inc()
+            self._log.exception("a rule failed unexpectedly", group=self.group.key)
         duration = max(self._clock.now() - started, 0.0)
         self._statuses[number] = dataclasses.replace(
             before, health="err" if error else "ok", error=error, last_evaluation=at, duration=duration, series=count
@@ -136,7 +142,7 @@ class Group:
             return len(samples)
         changed = rule.step(result, at, self.group.limit)
         evaluate.write(self._tables[number], at, rule.samples())
-        await self._tell(changed, at)
+        await self._tell([*changed, *self._owed(rule, changed)], at)
         return len(rule.alerts)
 
     async def _tell(self, changed: list[alerts.Alert], at: float) -> None:
@@ -151,6 +157,18 @@ class Group:
         pending = [alert for alert in ended if alert is not None]
         if pending:
             await self._book.put(pending)
+
+    def _owed(self, rule: evaluate.Alerting, changed: list[alerts.Alert]) -> list[alerts.Alert]:
+        """Ended alerts whose end the book did not take, because it failed."""
+        told = {alert.fingerprint for alert in changed}
+        return [
+            alert
+            for alert in rule.alerts.values()
+            if alert.state == "resolved"
+            and alert.fingerprint not in told
+            and alert.fingerprint in self._written
+            and self._written[alert.fingerprint][1].state != "resolved"
+        ]
 
     def _worth(self, alert: alerts.Alert, at: float) -> bool:
         when, before = self._written.get(alert.fingerprint, (-math.inf, None))

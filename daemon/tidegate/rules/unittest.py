@@ -6,6 +6,7 @@ case with what was expected and what came.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import math
@@ -236,8 +237,8 @@ def _alert_text(labels: dict[str, str], annotations: dict[str, str]) -> str:
 
 def _difference(wanted: Sequence[str], got: Sequence[str]) -> str:
     """Lines with `-` for what is missing and `+` for what came instead; empty when both are the same."""
-    missing = [text for text in wanted if text not in got]
-    extra = [text for text in got if text not in wanted]
+    missing = (collections.Counter(wanted) - collections.Counter(got)).elements()
+    extra = (collections.Counter(got) - collections.Counter(wanted)).elements()
     return "\n".join([*(f"  - {text}" for text in missing), *(f"  + {text}" for text in extra)])
 
 

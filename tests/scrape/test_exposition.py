@@ -71,7 +71,8 @@ def written(series: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> str
             f'{key}="' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
             for key, text in pairs
         )
-        lines.append(f"{name}{{{','.join(escaped)}}} {value!r}".replace("inf", "Inf").replace("nan", "NaN"))
+        number = repr(value).replace("inf", "Inf").replace("nan", "NaN")
+        lines.append(f"{name}{{{','.join(escaped)}}} {number}")
     return "\n".join(lines) + "\n"
 
 

@@ -36,9 +36,8 @@ def check(config: pathlib.Path | None, form: str) -> None:
       tidegate check --config tidegate.yaml
       tidegate check --format github
     """
-    path = config or next((pathlib.Path(name) for name in options.DEFAULT_CONFIG if pathlib.Path(name).is_file()), None)
     try:
-        plan = plan_.make(path, os.environ, engine_.Engine(nothing.Nothing()))
+        plan = plan_.make(options.find(config), os.environ, engine_.Engine(nothing.Nothing()))
     except problems.ConfigError as error:
         _show(form, error.problems, {})
         sys.exit(1)

@@ -62,12 +62,15 @@ def output(*forms: str) -> Callable[[F], F]:
     )
 
 
+def find(given: pathlib.Path | None) -> pathlib.Path | None:
+    """The settings file that was named, else the first default one there is."""
+    return given or next((pathlib.Path(name) for name in DEFAULT_CONFIG if pathlib.Path(name).is_file()), None)
+
+
 def load(path: pathlib.Path | None) -> config_.Loaded:
     """The settings of a command; prints the problems and exits with 1 when there are some."""
-    if path is None:
-        path = next((pathlib.Path(name) for name in DEFAULT_CONFIG if pathlib.Path(name).is_file()), None)
     try:
-        return config_.load(path, os.environ)
+        return config_.load(find(path), os.environ)
     except problems.ConfigError as error:
         show(error)
         sys.exit(1)

@@ -33,7 +33,7 @@ def run(config: pathlib.Path | None, log_level: str | None) -> None:
     Example:
       tidegate run --config tidegate.yaml
     """
-    path = _path(config)
+    path = options.find(config)
     _serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=True))
 
 
@@ -47,7 +47,7 @@ def server(config: pathlib.Path | None, log_level: str | None) -> None:
     Example:
       tidegate server --config /etc/tidegate/tidegate.yaml
     """
-    path = _path(config)
+    path = options.find(config)
     _serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=False))
 
 
@@ -61,15 +61,11 @@ def agent(config: pathlib.Path | None, log_level: str | None) -> None:
     Example:
       tidegate agent --config /etc/tidegate/tidegate.yaml
     """
-    path = _path(config)
+    path = options.find(config)
     _serve(path, log_level, lambda stop, started: agent_.run(path, os.environ, stop, started))
 
 
 Start = Callable[[asyncio.Event, Callable[[str], None]], Awaitable[None]]
-
-
-def _path(given: pathlib.Path | None) -> pathlib.Path | None:
-    return given or next((pathlib.Path(name) for name in options.DEFAULT_CONFIG if pathlib.Path(name).is_file()), None)
 
 
 def _serve(path: pathlib.Path | None, log_level: str | None, start: Start) -> None:

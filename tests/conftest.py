@@ -8,6 +8,8 @@ import pathlib
 import hypothesis
 import pytest
 
+from tests.services import cache, prometheus
+
 # The same examples in every run of CI: what random ones find is found on people's machines, not while landing.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("default", deadline=None)
@@ -30,3 +32,23 @@ def conformance() -> pathlib.Path:
     if not folder.is_dir():
         unavailable(f"no conformance data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prometheus_binary() -> pathlib.Path:
+    """The real Prometheus' program; see `tests.services.prometheus`."""
+    try:
+        return prometheus.binary()
+    except cache.UnavailableError as error:
+        unavailable(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def promtool() -> pathlib.Path:
+    """The real promtool."""
+    try:
+        return prometheus.promtool()
+    except cache.UnavailableError as error:
+        unavailable(str(error))
+        raise

@@ -7,7 +7,7 @@ import collections.abc
 import pytest
 
 from tests import conftest
-from tests.services import elasticsearch
+from tests.services import cache, elasticsearch
 
 
 @pytest.fixture(scope="session")
@@ -16,5 +16,5 @@ def elasticsearch_url() -> collections.abc.Iterator[str]:
     try:
         with elasticsearch.address() as url:
             yield url
-    except elasticsearch.UnavailableError as error:
+    except cache.UnavailableError as error:
         conftest.unavailable(str(error))

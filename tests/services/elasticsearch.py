@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -22,6 +21,8 @@ import time
 import urllib.request
 import zipfile
 
+from tests.services import cache
+
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
 VERSION = "9.5.3"
 OLDEST_JAVA = 21
@@ -29,10 +30,6 @@ MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 USER = "nobody"
 HEAP = "512m"
 START_TIMEOUT = 120.0
-
-
-class UnavailableError(RuntimeError):
-    """No Java, no Maven, or no network: a test says so and skips."""
 
 
 class Server:
@@ -136,7 +133,7 @@ class Server:
 
 @contextlib.contextmanager
 def address() -> collections.abc.Iterator[str]:
-    """The URL of an Elasticsearch, for as long as the block lasts. Raises `UnavailableError`."""
+    """The URL of an Elasticsearch, for as long as the block lasts. Raises `cache.UnavailableError`."""
     given = os.environ.get("TIDEGATE_TEST_ELASTICSEARCH_URL")
     if given:
         yield given.rstrip("/")
@@ -157,14 +154,6 @@ def call(method: str, url: str, body: object = None) -> dict[str, object]:
         return found
 
 
-def _cache() -> pathlib.Path:
-    """A folder that the server's user can read: not below root's home."""
-    base = "/var/cache" if os.geteuid() == 0 else os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    path = pathlib.Path(os.environ.get("TIDEGATE_TEST_CACHE", f"{base}/tidegate-tests")).expanduser()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def _java() -> pathlib.Path:
     """The oldest full JDK that is new enough."""
     homes = [os.environ.get("JAVA_HOME", ""), *map(str, pathlib.Path("/usr/lib/jvm").glob("*"))]
@@ -180,18 +169,17 @@ def _java() -> pathlib.Path:
         if version and int(version[1]) >= OLDEST_JAVA and (not modules or "jdk.jdi" in modules[1].split()):
             found.append((int(version[1]), home))
     if not found:
-        raise UnavailableError(f"no full JDK {OLDEST_JAVA} or newer (looked at {', '.join(sorted(set(homes)))})")
+        raise cache.UnavailableError(f"no full JDK {OLDEST_JAVA} or newer (looked at {', '.join(sorted(set(homes)))})")
     return pathlib.Path(min(found)[1])
 
 
 def _distribution() -> pathlib.Path:
     """The unpacked server; fetched by the first process that needs it, while others wait."""
     name = f"elasticsearch-{VERSION}"
-    home = _cache() / name
-    with (_cache() / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    home = cache.folder() / name
+    with cache.locked(name):
         if not home.exists():
-            with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+            with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
                 _unpack(_archive(folder, name), pathlib.Path(folder), name).rename(home)
     return home
 
@@ -203,12 +191,14 @@ def _archive(folder: str, name: str) -> pathlib.Path:
         return kept
     maven = shutil.which("mvn")
     if maven is None:
-        raise UnavailableError("mvn is not installed, and Elasticsearch is not in the cache")
+        raise cache.UnavailableError("mvn is not installed, and Elasticsearch is not in the cache")
     command = [maven, "-B", "-q", MAVEN_COPY, f"-Dartifact={ARTIFACT}:{VERSION}:zip", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     fetched = pathlib.Path(folder, f"{name}.zip")
     if done.returncode or not fetched.is_file():
-        raise UnavailableError(f"Maven cannot fetch {ARTIFACT}:{VERSION}: {done.stdout[-600:]}{done.stderr[-300:]}")
+        raise cache.UnavailableError(
+            f"Maven cannot fetch {ARTIFACT}:{VERSION}: {done.stdout[-600:]}{done.stderr[-300:]}"
+        )
     return fetched
 
 

@@ -23,9 +23,9 @@ from tidegate.api import app as api
 from tidegate.api import context, server
 from tidegate.gate import keeper, ledger
 from tidegate.kit import clock as clock_
-from tidegate.kit import config, database, lag, tasks, telemetry, watch
+from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent, bulk, counters, local, search
-from tidegate.metrics import store
+from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
 from tidegate.model import ports, problems, settings, targets
 from tidegate.notify import outbox
@@ -117,6 +117,7 @@ class App:
         except (problems.ConfigError, problems.QueryError) as error:
             self._reloads.labels("refused").inc()
             self._reload_ok.set(0)
+            self._reload_failed = True
             self._log.error("configuration refused, the old one stays", problems=str(error))
             raise error if isinstance(error, problems.ConfigError) else _as_config(error) from None
         for name in notice.restarts(self.plan.settings, fresh.settings):
@@ -125,6 +126,7 @@ class App:
         self._discovering.set()
         self._reloads.labels("taken").inc()
         self._reload_ok.set(1)
+        self._reload_failed = False
         self._log.info("configuration taken", rules=sum(len(group.rules) for group in fresh.rules.groups))
 
     # --- building ------------------------------------------------------------------------------------------------
@@ -199,6 +201,7 @@ class App:
         given = self.plan.settings
         self.context = context.Context(
             engine=self.engine,
+            queries=adhoc.Adhoc(self.engine, self.store),
             rules=self.rules,
             targets=self.scraper,
             book=self.book,
@@ -218,6 +221,9 @@ class App:
             external_url=self._external_url(given),
             resolve_timeout=given.alerts.global_.resolve_timeout,
             receivers=tuple(receiver.name for receiver in given.alerts.receivers),
+            configuration=lambda: shown.text(self.plan.settings),
+            reload_failed=lambda: self._reload_failed,
+            retention=given.scrape.retention,
             started_at=self.clock.now(),
         )
         self.starlette = api.build(self.context)
@@ -237,6 +243,7 @@ class App:
         self._reloads = telemetry.Counter(
             "tidegate_config_reloads", "Reloads of the configuration.", ["outcome"], registry=self.registry
         )
+        self._reload_failed = False
         self._discovering = asyncio.Event()
 
     # --- running -------------------------------------------------------------------------------------------------

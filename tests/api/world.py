@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -95,6 +95,42 @@ class Engine:
 
 
 @dataclasses.dataclass
+class Queries:
+    """What the API asks, answered by the engine above; the real ones are in `test_prometheus_answers`."""
+
+    engine: Engine
+
+    def instant(self, expr: str, at: float, *, lookback: float = 0.0) -> series.Answer:
+        del lookback
+        return series.Answer(self.engine.prepare(expr).instant(at))
+
+    def range(self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0) -> series.Answer:
+        del lookback
+        return series.Answer(self.engine.prepare(expr).range(start, end, step))
+
+    def label_sets(self, selectors: Sequence[str], start: float, end: float) -> list[labels.Labels]:
+        raise NotImplementedError
+
+    def label_names(self, selectors: Sequence[str], start: float, end: float) -> list[str]:
+        raise NotImplementedError
+
+    def label_values(self, name: str, selectors: Sequence[str], start: float, end: float) -> list[str]:
+        raise NotImplementedError
+
+    def selects(self, selector: str, of: labels.Labels) -> bool:
+        raise NotImplementedError
+
+    def cardinality(self, limit: int) -> series.Cardinality:
+        raise NotImplementedError
+
+    def formatted(self, expr: str) -> str:
+        raise NotImplementedError
+
+    def parsed(self, expr: str) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+
+@dataclasses.dataclass
 class Sent:
     found: list[alerts.Sent] = dataclasses.field(default_factory=list)
 
@@ -132,6 +168,7 @@ class World:
     silences: Silences = dataclasses.field(default_factory=Silences)
     logs: Logs = dataclasses.field(default_factory=Logs)
     engine: Engine = dataclasses.field(default_factory=Engine)
+    queries: ports.Queries | None = None
     sent: Sent = dataclasses.field(default_factory=Sent)
     streams: Streams = dataclasses.field(default_factory=Streams)
     pushed: list[alerts.Alert] = dataclasses.field(default_factory=list)
@@ -159,6 +196,7 @@ class World:
     def context(self) -> context_.Context:
         return context_.Context(
             engine=self.engine,
+            queries=self.queries or Queries(self.engine),
             rules=self.rules,
             targets=self.targets,
             book=self.book,
@@ -177,7 +215,7 @@ class World:
             push_alerts=self.push,
             external_url="http://tg",
             receivers=("team",),
-            configuration="web: {}",
+            configuration=lambda: "web: {}",
         )
 
     def _fresh_registry(self) -> telemetry.Registry:

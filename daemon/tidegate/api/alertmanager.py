@@ -281,7 +281,7 @@ async def status(context: Context, request: Request) -> Response:
         {
             "cluster": {"status": "disabled", "peers": []},
             "versionInfo": {"version": tidegate.__version__, **version},
-            "config": {"original": context.configuration if _is_admin(request) else ""},
+            "config": {"original": context.configuration() if _is_admin(request) else ""},
             "uptime": times.rfc3339(context.started_at or context.clock.now()),
         }
     )

@@ -12,16 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.api import alertmanager, auth, endpoint, native, operations, prometheus, state
+from tidegate.api import alertmanager, auth, endpoint, native, operations
 from tidegate.api.context import Context
 from tidegate.api.pages import routes as pages
+from tidegate.api.prom import labels, queries, rules, runner, status, targets
 from tidegate.model import settings
 
 ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
     *native.ENDPOINTS,
     *operations.ENDPOINTS,
-    *prometheus.ENDPOINTS,
-    *state.ENDPOINTS,
+    *queries.ENDPOINTS,
+    *labels.ENDPOINTS,
+    *rules.ENDPOINTS,
+    *targets.ENDPOINTS,
+    *status.ENDPOINTS,
     *alertmanager.ENDPOINTS,
     *pages.ENDPOINTS,
 )
@@ -30,18 +34,18 @@ ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
 def build(context: Context) -> Starlette:
     """The application. Its `state.closing` ends long polls when set."""
     meters, guard = endpoint.Meters(context.registry), auth.Guard(context.web)
-    runner = prometheus.Runner()
+    threads = runner.Runner()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        runner.close()
+        threads.close()
 
     routes = [
         Route(one.path, endpoint.serve(one, context, guard, meters), methods=list(one.methods)) for one in ENDPOINTS
     ]
     app = Starlette(routes=routes, exception_handlers=_handlers(meters), lifespan=lifespan)
-    app.state.runner, app.state.guard = runner, guard
+    app.state.runner, app.state.guard = threads, guard
     app.state.closing, app.state.waiting = False, 0
     return app
 

@@ -20,6 +20,7 @@ class Context:
     """What the HTTP side sees of the rest."""
 
     engine: ports.QueryEngine
+    queries: ports.Queries
     rules: ports.RuleReader
     targets: ports.TargetReader
     book: ports.AlertBook
@@ -42,7 +43,11 @@ class Context:
     """Seconds after which a pushed alert without `endsAt` is taken for over."""
     receivers: tuple[str, ...] = ()
     """Names of the configured receivers."""
-    configuration: str = ""
-    """The settings as text, for `/api/v2/status` and the scope `admin`. Must hold no secrets: receivers are to be left out."""
+    configuration: Callable[[], str] = str
+    """The settings as text, without secrets, for `/api/v1/status/config` and `/api/v2/status`."""
+    reload_failed: Callable[[], bool] = bool
+    """Whether the newest configuration was refused, and an older one is in force."""
+    retention: float = 0.0
+    """Seconds that samples are kept."""
     started_at: float = 0.0
     """Unix seconds of this process' start."""

@@ -137,6 +137,25 @@ class Store:
         found = self.select(matchers, start_ms, end_ms)
         return [found.labels.labels(row) for row in range(len(found.labels))]
 
+    def label_names(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> list[str]:
+        """Names of the labels that the series of `labels` have."""
+        return list(self.select(matchers, start_ms, end_ms).labels.names)
+
+    def label_values(self, name: str, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> list[str]:
+        """Distinct values that the series of `labels` have for one label."""
+        found = self.select(matchers, start_ms, end_ms).labels
+        if name not in found.names:
+            return []
+        codes = np.unique(found.codes[:, found.names.index(name)])
+        return [self._pool.texts[code] for code in codes.tolist() if code]
+
+    def span(self) -> tuple[int, int]:
+        """Times (milliseconds) of the oldest and the newest sample; zeros without any."""
+        with self._lock:
+            times = [one.ring.row_times(one.ring.first, one.ring.rows) for one in self._tables.values()]
+        ends = [(int(each[0]), int(each[-1])) for each in times if each.size]
+        return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else (0, 0)
+
     def close(self) -> None:
         """Hand everything to the disk."""
         with self._lock:

@@ -120,6 +120,40 @@ class QueryEngine(Protocol):
         """Parse. Raises `QueryError` with the position and, for what we cannot do, the name of the form."""
 
 
+class Queries(Protocol):
+    """PromQL as dashboards and people ask it. Everything here may take long: call it in a thread.
+
+    Times are unix seconds. Selectors are PromQL vector selectors; none means every series. All raise `QueryError`.
+    """
+
+    def instant(self, expr: str, at: float, *, lookback: float = 0.0) -> series.Answer:
+        """Evaluate at one time; `lookback` (seconds) replaces the engine's own where it is not 0."""
+
+    def range(self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0) -> series.Answer:
+        """Evaluate at each step."""
+
+    def label_sets(self, selectors: Sequence[str], start: float, end: float) -> list[labels.Labels]:
+        """Label sets of the series that match any selector and have a sample in (start, end], sorted."""
+
+    def label_names(self, selectors: Sequence[str], start: float, end: float) -> list[str]:
+        """Label names of those series, sorted."""
+
+    def label_values(self, name: str, selectors: Sequence[str], start: float, end: float) -> list[str]:
+        """Values that those series have for one label, sorted."""
+
+    def selects(self, selector: str, of: labels.Labels) -> bool:
+        """Whether a label set meets a selector."""
+
+    def cardinality(self, limit: int) -> series.Cardinality:
+        """How many series there are, and the `limit` largest of each kind."""
+
+    def formatted(self, expr: str) -> str:
+        """The query in Prometheus' layout."""
+
+    def parsed(self, expr: str) -> Mapping[str, Any]:
+        """The query's tree, as Prometheus' API writes it."""
+
+
 # --- logs --------------------------------------------------------------------------------------------------------
 
 

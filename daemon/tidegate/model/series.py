@@ -68,6 +68,38 @@ Result: TypeAlias = Vector | Scalar | String | Matrix
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query gave, with Prometheus' annotations: what its author should know though it worked."""
+
+    result: Result
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
+
+
+Counts: TypeAlias = tuple[tuple[str, int], ...]
+"""(name, number) pairs, largest number first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cardinality:
+    """How many series there are, and of what."""
+
+    series: int
+    label_pairs: int
+    first_ms: int
+    """Time of the oldest sample; 0 without one."""
+    last_ms: int
+    by_name: Counts = ()
+    """Series of a metric name."""
+    values_of_label: Counts = ()
+    """Distinct values of a label name."""
+    bytes_of_label: Counts = ()
+    """Bytes of the values of a label name, once for each series."""
+    by_pair: Counts = ()
+    """Series with a label pair, written `name=value`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Exemplar:
     """A trace behind a sample (OpenMetrics)."""
 

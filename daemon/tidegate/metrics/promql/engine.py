@@ -71,6 +71,11 @@ class Engine:
         self._reader = reader
         self._options = Options(lookback, sample_limit, timeout, subquery_step, delayed_name_removal, timer)
 
+    def with_lookback(self, seconds: float) -> Engine:
+        """The same engine with another look-back."""
+        given = dataclasses.asdict(self._options) | {"lookback": seconds}
+        return Engine(self._reader, **given)
+
     def prepare(self, expr: str) -> PreparedQuery:
         """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported."""
         tree = syntax.parse(expr)

@@ -169,12 +169,17 @@ def filled(data: Data, folder: pathlib.Path) -> engine.Engine:
     span = data.rows * data.interval / 1000 + 600
     now = clock.LoopClock(data.end)
     kept = store_.Store(folder, now, telemetry.Registry(), retention=span)
+    fill(kept, data)
+    return engine.Engine(kept, timeout=600)
+
+
+def fill(kept: store_.Store, data: Data) -> None:
+    """Store the samples."""
     for target, sets, times, values in data.tables():
         table = kept.table(f"target-{target}", data.interval / 1000)
         columns = np.array([table.column(of) for of in sets], np.int32)
         for at, row in zip(times.tolist(), values, strict=True):
             table.append(at, columns, row)
-    return engine.Engine(kept, timeout=600)
 
 
 def blocks(data: Data, folder: pathlib.Path) -> pathlib.Path:

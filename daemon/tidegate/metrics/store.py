@@ -7,6 +7,7 @@ stays readable (see `ring.SPARE`). PromQL is not known here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 import threading
@@ -17,15 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.kit import telemetry
-from tidegate.metrics import columns, index, ring
+from tidegate.metrics import columns, directory, index, ring
 from tidegate.metrics import table as table_
 from tidegate.model import alerts, ports, problems, series
 from tidegate.model import labels as labels_
-
-REMEMBERED = 4096
-"""Selectors whose columns are remembered until a series comes or goes."""
-
-Found = list[tuple[table_.Table, npt.NDArray[np.int64]]]
 
 
 class Store:
@@ -46,9 +42,8 @@ class Store:
         self._log = telemetry.logger("store")
         self._lock = threading.RLock()
         self._pool = columns.StringPool()
-        self._verdicts = index.Verdicts(self._pool)
+        self._directory = directory.Directory(index.Verdicts(self._pool))
         self._tables: dict[str, table_.Table] = {}
-        self._found: dict[tuple[alerts.Matcher, ...], Found] = {}
         self._retention, self._limit = retention, series_limit
         self._series = 0
         self._need: Mapping[str, float] = {}
@@ -116,7 +111,7 @@ class Store:
         with self._lock:
             plan = [
                 (one, wanted, one.ring, *one.ring.span(start_ms, end_ms), one.gap_row)
-                for one, wanted in self._find(tuple(matchers))
+                for one, wanted in self._directory.find(tuple(matchers))
             ]
             names = sorted({name for one, *_ in plan for name in one.index.names})
             codes = [one.index.codes(wanted, names) for one, wanted, *_ in plan]
@@ -162,15 +157,6 @@ class Store:
             for one in self._tables.values():
                 one.close()
 
-    def _find(self, matchers: tuple[alerts.Matcher, ...]) -> Found:
-        found = self._found.get(matchers)
-        if found is None:
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            searched = ((one, one.index.find(matchers, self._verdicts)) for one in self._tables.values())
-            found = self._found[matchers] = [(one, wanted) for one, wanted in searched if wanted.size]
-        return found
-
     def _history(self, one: table_.Table) -> float:
         base = self._retention if self._keep == "all" else 0.0
         return max([base, 300.0, *(self._need.get(name, 0.0) for name in one.names())])
@@ -180,10 +166,6 @@ class Store:
             self._refused.inc(number)
             raise table_.refused(self._limit)
         self._series += number
-
-    def _changed(self) -> None:
-        if self._found:
-            self._found = {}
 
     def _make(self, key: str, interval: float) -> table_.Table:
         path = self._folder / hashlib.sha256(key.encode()).hexdigest()[:20]
@@ -207,9 +189,11 @@ class Store:
 
     def _adopt(self, one: table_.Table) -> table_.Table:
         self._series += one.size
-        one.admit, one.changed = self._admit, self._changed
+        one.admit = self._admit
+        one.came = functools.partial(self._directory.came, one)
+        one.swept = lambda: self._directory.put(one, one.names())
         self._tables[one.key] = one
-        self._changed()
+        self._directory.put(one, one.names())
         return one
 
     def _expired(self, one: table_.Table) -> bool:
@@ -222,7 +206,7 @@ class Store:
         for path in sorted(one.folder.iterdir()):
             path.unlink()
         one.folder.rmdir()
-        self._changed()
+        self._directory.remove(one)
 
     def _drop_row(self, reason: str) -> None:
         self._rows_dropped.labels(reason).inc()

@@ -20,7 +20,7 @@ from tidegate.metrics import columns, index, ring
 from tidegate.model import labels as labels_
 from tidegate.model import problems, series
 
-FIRST_COLUMNS = 64
+FIRST_COLUMNS = 4
 FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
 COMPACT_BYTES = 1024
@@ -44,7 +44,10 @@ class Table:
         self.epoch = 0
         self.dropped_since: float | None = None
         self.admit: Callable[[int], None] = lambda _: None
-        self.changed: Callable[[], None] = lambda: None
+        self.came: Callable[[str], None] = lambda _: None
+        """Told of the metric name of each new series."""
+        self.swept: Callable[[], None] = lambda: None
+        """Told when series went."""
         self._dropped = dropped
         self._columns: dict[labels_.Labels, int] = {}
         self._free: list[int] = []
@@ -100,7 +103,7 @@ class Table:
         self.index.put(column, labels)
         # Rows before this one have nothing in the new column.
         self.gap_row = self.ring.rows - 1
-        self.changed()
+        self.came(labels_.get(labels, labels_.NAME))
         return column
 
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
@@ -160,7 +163,7 @@ class Table:
         self._resting = free
         self.admit(-len(free))
         self.epoch += 1
-        self.changed()
+        self.swept()
         self._compact()
         return len(free)
 

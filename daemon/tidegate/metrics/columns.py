@@ -7,6 +7,7 @@ window is a slice of rows, computed once for all its series. Nothing here stores
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,19 +21,26 @@ from tidegate.model import labels as labels_
 class StringPool:
     """Every label name and value once, as a small integer. Code 0 is the empty string: "no such label"."""
 
-    __slots__ = ("codes", "texts")
+    __slots__ = ("_lock", "codes", "texts")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.texts: list[str] = [""]
         self.codes: dict[str, int] = {"": 0}
 
     def code(self, text: str) -> int:
-        """The text's code, made when new."""
+        """The text's code, made when new. Queries in threads make some too."""
         code = self.codes.get(text)
-        if code is None:
-            code = self.codes[text] = len(self.texts)
-            self.texts.append(text)
-        return code
+        return self._new(text) if code is None else code
+
+    def _new(self, text: str) -> int:
+        with self._lock:
+            code = self.codes.get(text)
+            if code is None:
+                code = len(self.texts)
+                self.texts.append(text)
+                self.codes[text] = code  # last: whoever finds the code finds its text
+            return code
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

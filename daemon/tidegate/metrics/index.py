@@ -92,6 +92,17 @@ class Index:
                 out[:, target] = self._codes[found, place]
         return out
 
+    def labels(self, column: int) -> labels_.Labels:
+        """The label set of one column."""
+        texts = self._pool.texts
+        pairs = zip(self.names, self._codes[column].tolist(), strict=False)
+        return tuple(sorted((name, texts[code]) for name, code in pairs if code))
+
+    def metric_names(self) -> set[str]:
+        """The metric names of all columns."""
+        texts = self._pool.texts
+        return {texts[code] for code in np.unique(self._codes[self._used, 0]).tolist()}
+
     def _grow(self, columns_: int) -> None:
         tall = max(len(self._used), 1 << (columns_ - 1).bit_length())
         wide = max(self._codes.shape[1], len(self.names))

@@ -117,6 +117,10 @@ class Ring:
         bigger.path = self.path
         return bigger
 
+    def rest(self) -> None:
+        """Let the system have the memory of rows that nobody reads; they come back from its cache when somebody does."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
     def flush(self) -> None:
         """Hand everything to the disk."""
         self._map.flush()

@@ -103,6 +103,7 @@ class Store:
             for key, one in list(self._tables.items()):
                 one.want(self._history(one))
                 self._swept.inc(one.sweep())
+                one.ring.rest()
                 if self._expired(one):
                     self._remove(key)
 

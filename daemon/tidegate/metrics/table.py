@@ -7,10 +7,11 @@ to another. `epoch` changes when columns were given back, so that whoever rememb
 
 from __future__ import annotations
 
+import array
 import contextlib
 import math
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,9 @@ class Table:
         self.swept: Callable[[], None] = lambda: None
         """Told when series went."""
         self._dropped = dropped
-        self._columns: dict[labels_.Labels, int] = {}
+        self._pool = pool
+        self._columns: dict[bytes, int] = {}
+        """By the codes of their names and values: a tenth of what the label sets would take."""
         self._free: list[int] = []
         self._resting: list[int] = []
         """Given back by the last sweep, to nobody yet: whoever still remembers them is told, and hits nobody else."""
@@ -79,15 +82,16 @@ class Table:
 
     def names(self) -> set[str]:
         """The metric names of its series."""
-        return {labels_.get(labels, labels_.NAME) for labels in self._columns}
+        return self.index.metric_names()
 
-    def labels(self) -> Iterable[labels_.Labels]:
-        """The label sets of its series."""
-        return self._columns.keys()
+    def labels(self, column: int) -> labels_.Labels:
+        """See `ports.SampleTable`."""
+        return self.index.labels(column)
 
     def column(self, labels: labels_.Labels) -> int:
         """See `ports.SampleTable`."""
-        found = self._columns.get(labels)
+        known = self._pool.codes
+        found = self._columns.get(array.array("i", [known.get(text, -1) for pair in labels for text in pair]).tobytes())
         if found is not None:
             return found
         with self._lock:
@@ -96,7 +100,7 @@ class Table:
     def _new_column(self, labels: labels_.Labels) -> int:
         self.admit(1)
         column = self._free.pop() if self._free else self._width()
-        self._columns[labels] = column
+        self._columns[self._key(labels)] = column
         if column < self._seen.size:
             self._seen[column] = self.ring.rows  # not dead before its first row
         self._pending.append(orjson.dumps({"c": column, "l": dict(labels)}) + b"\n")
@@ -105,6 +109,10 @@ class Table:
         self.gap_row = self.ring.rows - 1
         self.came(labels_.get(labels, labels_.NAME))
         return column
+
+    def _key(self, labels: labels_.Labels) -> bytes:
+        code = self._pool.code
+        return array.array("i", [code(text) for pair in labels for text in pair]).tobytes()
 
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
         """See `ports.SampleTable`. Raises `ValueError` for columns that belong to no series or stand twice."""
@@ -148,14 +156,14 @@ class Table:
         self._free, self._resting = self._free + self._resting, []
         horizon = self.ring.rows - self.ring.slots
         dead = [
-            (labels, column)
-            for labels, column in self._columns.items()
+            (key, column)
+            for key, column in self._columns.items()
             if column < self._seen.size and self._seen[column] < horizon
         ]
         if not dead:
             return 0
-        for labels, _ in dead:
-            del self._columns[labels]
+        for key, _ in dead:
+            del self._columns[key]
         free = [column for _, column in dead]
         self.index.remove(np.array(free, np.int64))
         self._pending.append(orjson.dumps({"f": free}) + b"\n")
@@ -173,7 +181,8 @@ class Table:
         if path.stat().st_size < COMPACT_BYTES * (1 + len(self._columns)):
             return
         lines = [orjson.dumps({"key": self.key, "interval": self.interval})]
-        lines += [orjson.dumps({"c": column, "l": dict(labels)}) for labels, column in self._columns.items()]
+        held = self._columns.values()
+        lines += [orjson.dumps({"c": column, "l": dict(self.labels(column))}) for column in held]
         fresh = path.with_suffix(".new")
         fresh.write_bytes(b"\n".join(lines) + b"\n")
         fresh.replace(path)
@@ -238,7 +247,7 @@ class Table:
         except (orjson.JSONDecodeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ring.TornError(f"the labels are damaged: {error}") from None
         for column, labels in sorted(owners.items()):
-            self._columns[labels] = column
+            self._columns[self._key(labels)] = column
             self.index.put(column, labels)
         self._free = sorted(set(range(max(owners, default=-1) + 1)) - set(owners))
         return key, interval

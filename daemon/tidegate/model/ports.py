@@ -62,6 +62,9 @@ class SampleTable(Protocol):
     def column(self, labels: labels.Labels, /) -> int:
         """A series' column (labels with `__name__`), made when new. Raises `PermanentError(reason="series_limit")`."""
 
+    def labels(self, column: int, /) -> labels.Labels:
+        """The series of a column."""
+
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
         """Store one row. A series that the last row had and this one has not gets a stale marker, unless it is `partial`.
 

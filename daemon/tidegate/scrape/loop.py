@@ -74,7 +74,6 @@ class Loop:
         self._parser = exposition.Parser(self._resolve)
         self._refused = 0
         self._report = np.zeros(0, np.int32)
-        self._names: dict[int, labels_.Labels] = {}
 
     async def run(self, ticks: ports.Ticks) -> None:
         """Scrape at every tick."""
@@ -168,7 +167,7 @@ class Loop:
         for at_ms, group in itertools.groupby(parsed.stamped, key=lambda sample: sample[0]):
             if at_ms <= self._stamped_until:
                 continue
-            row = {self._stamped.column(self._names[column]): value for _, column, value in group}
+            row = {self._stamped.column(self._table.labels(column)): value for _, column, value in group}
             self._stamped.append(
                 at_ms, np.fromiter(row, np.int32, len(row)), np.array([*row.values()], np.float64), partial=True
             )
@@ -179,14 +178,11 @@ class Loop:
         name = labels_.get(exposed, labels_.NAME)
         if self._keep is not None and not self._keep(name):
             return exposition.DROPPED
-        labels = joined(exposed, self.target)
         try:
-            column = self._table.column(labels)
+            return self._table.column(joined(exposed, self.target))
         except problems.PermanentError:
             self._refused += 1
             return exposition.DROPPED
-        self._names[column] = labels
-        return column
 
     def forget(self) -> None:
         """What is wanted has changed: ask again for every series."""
@@ -198,7 +194,6 @@ class Loop:
         if epochs != self._epochs or self._refused:
             self._report = np.zeros(0, np.int32)
             self._parser.forget()
-            self._names.clear()
             self._epochs = epochs
 
     def _report_labels(self, name: str) -> labels_.Labels:

@@ -37,6 +37,9 @@ class Table:
         self.known: dict[labels_.Labels, int] = {}
         self.rows: list[tuple[int, dict[str, float], bool]] = []
 
+    def labels(self, column: int, /) -> labels_.Labels:
+        raise NotImplementedError
+
     def column(self, labels: labels_.Labels, /) -> int:
         if labels_.get(labels, labels_.NAME) == "refused_total":
             raise problems.PermanentError("full", reason="series_limit")

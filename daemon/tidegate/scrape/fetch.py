@@ -26,7 +26,7 @@ def session() -> aiohttp.ClientSession:
 async def get(http: aiohttp.ClientSession, target: targets.Target) -> protocols.Exposition:
     """One target's exposition. Raises `TransientError`."""
     headers = {
-        "accept": protocols.accept(target.scrape_protocols or (protocols.TEXT_1, protocols.TEXT_0)),
+        "accept": protocols.accept(target.scrape_protocols),
         "accept-encoding": "gzip",
         "user-agent": "tidegate",
         "x-prometheus-scrape-timeout-seconds": f"{target.timeout:g}",

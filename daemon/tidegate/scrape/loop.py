@@ -71,7 +71,7 @@ class Loop:
         self._stamped: ports.SampleTable | None = None
         self._stamped_until = -1
         self._epochs = (0, 0)
-        self._parser = exposition.Parser(self._resolve)
+        self._parser = exposition.Parser(self._resolve, canonical=True)
         self._refused = 0
         self._report = np.zeros(0, np.int32)
         self._names: dict[int, labels_.Labels] = {}
@@ -125,8 +125,8 @@ class Loop:
 
     async def _parse(self, fetched: protocols.Exposition) -> exposition.Parsed:
         if len(fetched.body) <= INLINE_BYTES:
-            return self._parser.parse(fetched.body)
-        return await asyncio.to_thread(self._parser.parse, fetched.body)
+            return self._parser.parse(fetched.body, fetched.format)
+        return await asyncio.to_thread(self._parser.parse, fetched.body, fetched.format)
 
     def _check(self, parsed: exposition.Parsed) -> None:
         if self._refused:

@@ -35,6 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         now = time.time()
         body = "".join(f"{name} {int(now * (n + 1))}\\n" for n, name in enumerate(names)).encode()
         self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

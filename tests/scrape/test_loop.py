@@ -34,13 +34,13 @@ class Peer:
         if self.hang:
             await asyncio.Event().wait()
         if self.cut:
-            response = web.StreamResponse(headers={"content-length": "1000"})
+            response = web.StreamResponse(headers={"content-length": "1000", "content-type": "text/plain"})
             await response.prepare(request)
             await response.write(b"a 1\n")
             assert request.transport is not None
             request.transport.close()
             return response
-        return web.Response(body=self.body, status=self.status, headers=self.headers)
+        return web.Response(body=self.body, status=self.status, headers={"content-type": "text/plain", **self.headers})
 
 
 @pytest.fixture
@@ -137,6 +137,7 @@ async def test_a_failed_scrape_makes_all_stale_and_up_zero(world: World, peer: P
     ("trouble", "reason"),
     [
         ({"body": b"a one\n"}, "parse"),
+        ({"headers": {"content-type": "text/html"}}, "content_type"),
         ({"cut": True}, "connection"),
         ({"headers": {"content-encoding": "br"}}, "encoding"),
         ({"headers": {"content-encoding": "gzip"}, "body": gzip.compress(b"a 1\n" * 10)[:-9]}, "connection"),

@@ -108,6 +108,17 @@ class Exemplar:
     at_ms: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a target says of a metric family."""
+
+    name: str
+    type: str
+    """`counter`, `gauge`, `histogram`, `summary`, `gaugehistogram`, `info`, `stateset` or `unknown`."""
+    help: str
+    unit: str
+
+
 def stale() -> float:
     """Prometheus' stale marker, as a value."""
     return float(np.array([STALE_BITS], np.int64).view(np.float64)[0])

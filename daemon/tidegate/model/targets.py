@@ -33,6 +33,10 @@ class Target:
     headers: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
     """Authorization and the like; never shown."""
     verify_tls: bool = True
+    scrape_protocols: tuple[str, ...] = ()
+    """Formats to ask for, best first, by Prometheus' names; none stands for all that we read."""
+    fallback_scrape_protocol: str = ""
+    """The format to assume of an answer whose `Content-Type` does not say; empty fails such a scrape."""
 
     @property
     def key(self) -> str:

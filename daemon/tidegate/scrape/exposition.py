@@ -1,11 +1,8 @@
-"""Prometheus' text format 0.0.4, parsed with a memory of the series it has seen.
+"""Parses one target's expositions one after the other, with a memory of the last one.
 
-For each target the bytes before a value lead straight to the series' column: a scrape whose lines begin as the last one's
-did only converts numbers; else each beginning is looked up, and only lines never seen are read character by character
-(`scrape.lines`). Any error fails the whole scrape, as in Prometheus. Where samples go is not known here: `resolve` gives
-a column for a label set.
-
-https://prometheus.io/docs/instrumenting/exposition_formats/
+A scrape whose lines begin as the last one's did only converts the numbers that changed; any other is read line by line
+(`scrape.reading`), with the beginnings of the last one known. Any error fails the whole scrape, as in Prometheus. Where
+samples go is not known here: `resolve` gives a column for a label set.
 """
 
 from __future__ import annotations
@@ -18,14 +15,12 @@ from collections.abc import Callable
 import numpy as np
 
 from tidegate.model import labels as labels_
-from tidegate.model import problems, series
-from tidegate.scrape import lines
+from tidegate.model import series
+from tidegate.scrape import families, lines, openmetrics, quick, reading
+from tidegate.scrape.protocols import Format
 
-COMMENT = -1
 DROPPED = -2
-"""Columns of lines that are no samples, and of series that are not wanted."""
-SPARE_ENTRIES = 1000
-_HEAD, _TAIL = operator.itemgetter(0), operator.itemgetter(2)
+"""Column of a series that is not wanted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,143 +37,162 @@ class Parsed:
     """Series not in the last exposition."""
     duplicates: int
     """Samples left out because the series stood before."""
+    exemplars: tuple[tuple[int, lines.Exemplar], ...] = ()
+    """(column, exemplar) of those that did not stand so on the same line of the last exposition."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Shape:
+    """The last exposition, line by line."""
+
+    page: reading.Page
+    prefixes: list[str]
+    """What stands before the value; `reading.NEVER` for what is no sample."""
+    columns: series.Columns
+    """For each line; `reading.COMMENT` for what is no sample."""
+    slots: series.Columns
+    """For each line where its value stands among the values, -1 for nowhere."""
+    stamped: dict[str, int]
+    """Columns of samples with timestamps, by the beginnings of their lines."""
+    parsed: Parsed
+
+    def known(self) -> dict[str, int]:
+        """Columns by the beginnings of lines."""
+        known = {prefix[:-1]: column for prefix, column in zip(self.prefixes, self.columns.tolist(), strict=True)}
+        known.pop("", None)  # those of lines that are no samples
+        return known | {prefix[:-1]: column for prefix, column in self.stamped.items()}
 
 
 class Parser:
     """Parses one target's expositions, one after the other."""
 
-    def __init__(self, resolve: Callable[[labels_.Labels], int]) -> None:
-        """`resolve` gives a series' column, or `DROPPED`; it is asked once for each series text."""
+    def __init__(self, resolve: Callable[[labels_.Labels], int], *, canonical: bool = False) -> None:
+        """`resolve` gives a series' column, or `DROPPED`; it is asked once for each new series text.
+
+        With `canonical` the label sets are those that Prometheus 3 stores: see `scrape.canonical`.
+        """
         self._resolve = resolve
-        self._known: dict[bytes, int] = {}
-        self._before: frozenset[int] | set[int] = frozenset()
-        self._heads: list[bytes] | None = None
-        """Beginnings of the last exposition's lines, when each of them was known and had no timestamp."""
-        self._picks: list[bool] = []
-        """Which of them are wanted samples."""
-        self._last = Parsed(np.zeros(0, np.int32), np.zeros(0), (), 0, 0, 0)
+        self._canonical = canonical
+        self._shape: _Shape | None = None
+        self._before: series.Columns = np.zeros(0, np.int32)
+        self.families = families.Families()
+        """What the last good exposition said of its metric families."""
 
     def forget(self) -> None:
         """Columns mean something else from now on."""
-        self._known.clear()
-        self._heads = None
-        self._before = frozenset()
+        self._shape = None
+        self._before = np.zeros(0, np.int32)
 
-    def parse(self, body: bytes) -> Parsed:
+    def parse(self, body: bytes, form: Format = Format.TEXT) -> Parsed:
         """Parse one exposition. Raises `TransientError` (reason `parse`) with line and column."""
-        split = [line.rpartition(b" ") for line in body.split(b"\n")]
-        heads = list(map(_HEAD, split))
-        if heads == self._heads:
-            values = self._convert(list(itertools.compress(map(_TAIL, split), self._picks)), body)
-            return dataclasses.replace(self._last, values=values, added=0)
-        return self._look_up(body, heads, list(map(_TAIL, split)))
+        text = body.decode("utf-8", "surrogateescape")
+        page = reading.page(text, form)
+        shape = self._shape
+        if shape is not None and shape.page.form is not form:
+            shape = None
+        parsed = _again(shape, page) if shape is not None else None
+        return parsed if parsed is not None else self._anew(shape, page, careful=_odd(body, text))
 
-    def _look_up(self, body: bytes, heads: list[bytes], tails: list[bytes]) -> Parsed:
-        """Each line by its beginning."""
-        self._heads = None
-        found: list[int] = []
-        numbers: list[bytes] = []
-        stamped: list[tuple[int, int, float]] = []
-        body_lines: list[bytes] | None = None
-        for at, column in enumerate(map(self._known.get, heads)):
-            if column is None:
-                body_lines = body_lines or body.split(b"\n")
-                line = body_lines[at]
-                if line and not line.isspace():
-                    self._new(at + 1, line, heads[at], tails[at], found, numbers, stamped)
-            elif column != COMMENT:
-                found.append(column)
-                numbers.append(tails[at])
-        parsed = self._finish(found, self._convert(numbers, body), stamped)
-        self._remember(heads, parsed)
+    def _anew(self, shape: _Shape | None, page: reading.Page, *, careful: bool) -> Parsed:
+        """Line by line."""
+        read = reading.Reading(page, self._resolve, canonical=self._canonical, careful=careful)
+        read.run(shape.known() if shape is not None else {})
+        if shape is not None and self._canonical and read.families.types() != self.families.types():
+            # What a beginning stands for depends on the types.
+            return self._anew(None, page, careful=careful)
+        values = quick.numbers(read.numbers)
+        if values is None and not careful:
+            return self._anew(None, page, careful=True)
+        if values is None:
+            values = np.array([lines.number(raw) for raw in read.numbers], np.float64)
+        parsed, slots = self._judged(read, values)
+        shown = dataclasses.replace(page, whole=())
+        columns = np.array(read.columns, np.int32)
+        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_prefixes, parsed)
+        self.families = read.families
         return parsed
 
-    def _remember(self, heads: list[bytes], parsed: Parsed) -> None:
-        """Keep the shape of an exposition that can be recognised as a whole."""
-        columns = [self._known.get(head, COMMENT if not head else None) for head in heads]
-        if parsed.duplicates or parsed.stamped or None in columns:
-            return
-        self._heads, self._last = heads, parsed
-        self._picks = [column is not None and column >= 0 for column in columns]
+    def _judged(self, read: reading.Reading, values: series.Values) -> tuple[Parsed, series.Columns]:
+        """What is wanted of what was read, and for each line where its value went."""
+        of_lines = np.array(read.columns, np.int32)
+        at = np.flatnonzero(of_lines != reading.COMMENT)
+        wanted = np.flatnonzero(of_lines[at] >= 0)
+        first = _firsts(of_lines[at[wanted]])
+        kept = wanted[first]
+        slots = np.full(of_lines.size, -1, np.int32)
+        slots[at[kept]] = np.arange(kept.size, dtype=np.int32)
+        parsed = Parsed(
+            of_lines[at[kept]],
+            values[kept],
+            tuple(sorted(sample for sample in read.stamped if sample[1] >= 0)),
+            at.size + len(read.stamped),
+            0,
+            wanted.size - kept.size,
+            tuple(pair for pair in read.exemplars if pair[0] >= 0),
+        )
+        return dataclasses.replace(parsed, added=self._added(parsed)), slots
 
-    def _new(
-        self,
-        at: int,
-        line: bytes,
-        head: bytes,
-        tail: bytes,
-        found: list[int],
-        numbers: list[bytes],
-        stamped: list[tuple[int, int, float]],
-    ) -> None:
-        """A line whose beginning was never seen, or one with a timestamp."""
-        if line.lstrip().startswith(b"#"):
-            lines.comment(line, at)
-            self._known[head] = COMMENT
-            return
-        text, _, value = head.rpartition(b" ")
-        column = self._known.get(text)
-        if column is not None and column != COMMENT and _plain(value) and tail.lstrip(b"-").isdigit():
-            stamped.append((int(tail), column, float(value)))
-            return
-        sample = lines.sample(line, at)
-        column = self._resolve(sample.labels)
-        if sample.timestamp is not None:
-            self._known[sample.text] = column
-            stamped.append((sample.timestamp, column, sample.value))
-            return
-        if sample.text == head:
-            self._known[head] = column
-        found.append(column)
-        numbers.append(sample.number)
-
-    def _convert(self, numbers: list[bytes], body: bytes) -> series.Values:
-        try:
-            values = np.fromiter(map(float, numbers), np.float64, len(numbers))
-        except ValueError:
-            raise lines.bad_number(body, numbers) from None
-        # Python reads 1_000 as a number; Go and Prometheus do not.
-        if b"_" in b" ".join(numbers):
-            raise lines.bad_number(body, numbers)
-        return values
-
-    def _finish(self, found: list[int], values: series.Values, stamped: list[tuple[int, int, float]]) -> Parsed:
-        columns = np.array(found, np.int32)
-        total = len(found) + len(stamped)
-        if columns.size and int(columns.min()) < 0:
-            wanted = columns >= 0
-            columns, values = columns[wanted], values[wanted]
-        columns, values, doubled = _once(columns, values)
-        stamps = tuple(sorted(sample for sample in stamped if sample[1] >= 0))
-        now = set(columns.tolist()) | {column for _, column, _ in stamps}
-        added = len(now - self._before)
+    def _added(self, parsed: Parsed) -> int:
+        now = parsed.columns
+        if parsed.stamped:
+            now = np.unique(np.concatenate((now, np.array([column for _, column, _ in parsed.stamped], np.int32))))
+        added = now.size - int(np.isin(now, self._before, assume_unique=True).sum())
         self._before = now
-        if len(self._known) > 2 * total + SPARE_ENTRIES:
-            self._known = {text: column for text, column in self._known.items() if column < 0 or column in now}
-        return Parsed(columns, values, stamps, total, added, doubled)
+        return added
 
 
-def _plain(value: bytes) -> bool:
-    try:
-        float(value)
-    except ValueError:
+def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
+    """The same lines as the last time but for their values; None when they are not."""
+    if shape.stamped or len(page.cut) != len(shape.page.cut):
+        return None
+    changed = list(map(operator.ne, page.cut, shape.page.cut))
+    fresh = list(itertools.compress(page.cut, changed))
+    prefixes = list(itertools.compress(shape.prefixes, changed))
+    texts = list(map(str.removeprefix, fresh, prefixes))
+    # A beginning that is not there is not taken away, and shows in the sum.
+    if sum(map(len, texts)) + sum(map(len, prefixes)) != sum(map(len, fresh)):
+        return None
+    numbers, exemplars = quick.numbers(texts), _exemplars(shape, page)
+    if numbers is None or exemplars is None:
+        return None
+    values = shape.parsed.values.copy()
+    slots = shape.slots[np.fromiter(changed, np.bool_, len(changed))]
+    wanted = slots >= 0
+    values[slots[wanted]] = numbers[wanted]
+    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
+    shape.page, shape.parsed = dataclasses.replace(page, whole=()), parsed
+    return parsed
+
+
+def _exemplars(shape: _Shape, page: reading.Page) -> tuple[tuple[int, lines.Exemplar], ...] | None:
+    """Those that changed; None when one cannot be read."""
+    found = []
+    for index, text in page.extras.items():
+        if shape.page.extras.get(index) != text:
+            exemplar = openmetrics.exemplar(text)
+            if exemplar is None:
+                return None
+            column = int(shape.columns[index])
+            if column >= 0:
+                found.append((column, exemplar))
+    return tuple(found)
+
+
+def _odd(body: bytes, text: str) -> bool:
+    """Whether some of the body was not UTF-8: then the grammar has to say whether that matters."""
+    if text.isascii():
         return False
-    return b"_" not in value
+    try:
+        return not body.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
 
 
-def _once(columns: series.Columns, values: series.Values) -> tuple[series.Columns, series.Values, int]:
-    """Each column once, the first time it stands; and how many were left out."""
-    if not columns.size:
-        return columns, values, 0
-    seen = np.zeros(int(columns.max()) + 1, np.bool_)
-    seen[columns] = True
-    if int(seen.sum()) == columns.size:
-        return columns, values, 0
-    _, first = np.unique(columns, return_index=True)
-    first.sort()
-    return columns[first], values[first], int(columns.size - first.size)
-
-
-def failed(message: str) -> problems.TransientError:
-    """What a scrape that cannot be used raises."""
-    return problems.TransientError(message, reason="parse")
+def _firsts(columns: series.Columns) -> series.Columns:
+    """Where each column stands for the first time, in order."""
+    if columns.size:
+        seen = np.zeros(int(columns.max()) + 1, np.bool_)
+        seen[columns] = True
+        if int(seen.sum()) < columns.size:
+            return np.sort(np.unique(columns, return_index=True)[1]).astype(np.int32)
+    return np.arange(columns.size, dtype=np.int32)

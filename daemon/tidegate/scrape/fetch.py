@@ -11,8 +11,8 @@ import zlib
 import aiohttp
 
 from tidegate.model import problems, targets
+from tidegate.scrape import protocols
 
-ACCEPT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
 CHUNK = 64 * 1024
 GZIP_OR_ZLIB = 47
 
@@ -23,10 +23,10 @@ def session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def get(http: aiohttp.ClientSession, target: targets.Target) -> bytes:
-    """The body of one target's exposition. Raises `TransientError`."""
+async def get(http: aiohttp.ClientSession, target: targets.Target) -> protocols.Exposition:
+    """One target's exposition. Raises `TransientError`."""
     headers = {
-        "accept": ACCEPT,
+        "accept": protocols.accept(target.scrape_protocols),
         "accept-encoding": "gzip",
         "user-agent": "tidegate",
         "x-prometheus-scrape-timeout-seconds": f"{target.timeout:g}",
@@ -39,7 +39,8 @@ async def get(http: aiohttp.ClientSession, target: targets.Target) -> bytes:
                 raise _failed(
                     "status", f"server returned HTTP status {response.status} {response.reason or ''}".strip()
                 )
-            return await _body(response, target.body_limit)
+            form = protocols.choose(response.headers.get("content-type", ""), target.fallback_scrape_protocol)
+            return protocols.Exposition(await _body(response, target.body_limit), form)
     except TimeoutError:
         raise _failed("timeout", f"no answer within {target.timeout:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:

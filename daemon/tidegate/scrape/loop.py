@@ -16,7 +16,7 @@ import numpy as np
 from tidegate.kit import telemetry
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, series, targets
-from tidegate.scrape import exposition
+from tidegate.scrape import exposition, protocols
 
 INLINE_BYTES = 128 * 1024
 """A larger body is parsed in a thread: the event loop must not wait for it."""
@@ -57,7 +57,7 @@ class Loop:
     def __init__(
         self,
         target: targets.Target,
-        fetch: Callable[[targets.Target], Awaitable[bytes]],
+        fetch: Callable[[targets.Target], Awaitable[protocols.Exposition]],
         store: ports.SampleStore,
         clock: ports.Clock,
         instruments: Instruments,
@@ -71,7 +71,7 @@ class Loop:
         self._stamped: ports.SampleTable | None = None
         self._stamped_until = -1
         self._epochs = (0, 0)
-        self._parser = exposition.Parser(self._resolve)
+        self._parser = exposition.Parser(self._resolve, canonical=True)
         self._refused = 0
         self._report = np.zeros(0, np.int32)
 
@@ -115,18 +115,17 @@ class Loop:
         try:
             # First, so that a full store still has room to say that the target is down.
             self._report = np.array([self._table.column(self._report_labels(name)) for name in REPORT], np.int32)
-            body = await self._fetch(self.target)
-            parsed = await self._parse(body)
+            parsed = await self._parse(await self._fetch(self.target))
             self._check(parsed)
         except (problems.TransientError, problems.PermanentError) as failure:
             self._counted.failures.labels(failure.reason).inc()
             parsed, error = None, str(failure)
         return Outcome(parsed, error, self._clock.now() - started)
 
-    async def _parse(self, body: bytes) -> exposition.Parsed:
-        if len(body) <= INLINE_BYTES:
-            return self._parser.parse(body)
-        return await asyncio.to_thread(self._parser.parse, body)
+    async def _parse(self, fetched: protocols.Exposition) -> exposition.Parsed:
+        if len(fetched.body) <= INLINE_BYTES:
+            return self._parser.parse(fetched.body, fetched.format)
+        return await asyncio.to_thread(self._parser.parse, fetched.body, fetched.format)
 
     def _check(self, parsed: exposition.Parsed) -> None:
         if self._refused:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from tidegate.kit import tasks, telemetry
 from tidegate.model import ports
 from tidegate.model import targets as targets_
-from tidegate.scrape import fetch, loop
+from tidegate.scrape import fetch, loop, protocols
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class ScrapeManager:
                     one.ticks.close()
                 self._running.clear()
 
-    def _start(self, target: targets_.Target, get: Callable[[targets_.Target], Awaitable[bytes]]) -> None:
+    def _start(
+        self, target: targets_.Target, get: Callable[[targets_.Target], Awaitable[protocols.Exposition]]
+    ) -> None:
         keep = self._keep
         one = loop.Loop(
             target, get, self._store, self._clock, self._instruments, lambda name: keep is None or keep(name)

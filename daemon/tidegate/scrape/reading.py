@@ -1,0 +1,163 @@
+"""Reads one exposition line by line: known beginnings are looked up, new ones split at a glance, the rest read with care.
+
+Gives what stands there, sample by sample; what is wanted, doubled or new is judged by `scrape.exposition`. With `known`
+empty and `careful` set this is the slow and exact way, which every other way is held to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.model import labels as labels_
+from tidegate.scrape import families, lines, openmetrics, quick, textformat
+from tidegate.scrape.protocols import Format
+
+COMMENT = -1
+"""The column of a line that is no sample."""
+NEVER = "\n"
+"""Stands for the beginning of a line that is no sample: no line begins so."""
+_STAMP = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """The lines of one exposition."""
+
+    form: Format
+    whole: Sequence[str]
+    cut: Sequence[str]
+    """The lines without exemplars."""
+    extras: Mapping[int, str]
+    """Exemplars as written, by the index of their line: what stands after ` # {`."""
+
+
+def page(text: str, form: Format) -> Page:
+    """Split a text into lines. Raises `TransientError` where OpenMetrics does not end as it should."""
+    if form is Format.TEXT:
+        whole = text.split("\n")
+        return Page(form, whole, whole, {})
+    whole = openmetrics.body_lines(text)
+    if openmetrics.EXEMPLAR not in text:
+        return Page(form, whole, whole, {})
+    cut, extras = list(whole), {}
+    for index, line in enumerate(whole):
+        if openmetrics.EXEMPLAR in line and not line.startswith("#"):
+            cut[index], _, extras[index] = line.partition(openmetrics.EXEMPLAR)
+    return Page(form, whole, cut, extras)
+
+
+class Reading:
+    """One exposition as it is read."""
+
+    def __init__(
+        self, given: Page, resolve: Callable[[labels_.Labels], int], *, canonical: bool, careful: bool = False
+    ) -> None:
+        """`resolve` gives a series' column. `careful` leaves every line to the grammar."""
+        self._page, self._resolve, self._careful = given, resolve, careful
+        grammar = openmetrics if given.form is Format.OPENMETRICS else textformat
+        self._sample, self._comment_of = grammar.sample, grammar.comment
+        self._sets = quick.Sets(normal=canonical)
+        self.columns: list[int] = []
+        """For each line; `COMMENT` for what is no sample, and for a sample with a timestamp."""
+        self.prefixes: list[str] = []
+        """For each line what stands before its value; `NEVER` for what is no sample."""
+        self.numbers: list[str] = []
+        """Values as written, of the samples without a timestamp."""
+        self.stamped: list[tuple[int, int, float]] = []
+        """(milliseconds, column, value)."""
+        self.stamped_prefixes: dict[str, int] = {}
+        self.exemplars: list[tuple[int, lines.Exemplar]] = []
+        self.families = families.Families()
+
+    def run(self, known: Mapping[str, int]) -> None:
+        """Read. `known` are columns by the beginnings of lines. Raises `TransientError` with line and column."""
+        if self._careful:
+            for index in range(len(self._page.whole)):
+                self._with_care(index)
+            return
+        columns, numbers, prefixes = self.columns.append, self.numbers.append, self.prefixes.append
+        get, of, resolve, extras = known.get, self._sets.of, self._resolve, self._page.extras
+        for index, line in enumerate(self._page.cut):
+            head, _, tail = line.rpartition(" ")
+            column = get(head)
+            if column is None:
+                if line[:1] == "#":
+                    self._comment(index, line)
+                    continue
+                labels = of(head)
+                if labels is None:
+                    self._irregular(index, head, tail, get)
+                    continue
+                column = resolve(labels)
+            columns(column)
+            numbers(tail)
+            prefixes(head + " ")
+            if index in extras:
+                self._exemplar(index, column)
+
+    def _comment(self, index: int, line: str) -> None:
+        self._add(NEVER, COMMENT)
+        said = (None if self._careful else quick.comment(line)) or self._comment_of(line, index + 1)
+        if said is not None:
+            self.families.add(said)
+            if said[0] == "TYPE":
+                self._sets.enter(said[1], said[2])
+
+    def _irregular(self, index: int, head: str, tail: str, get: Callable[[str], int | None]) -> None:
+        """A line with a timestamp, or one to be read with care."""
+        text, _, raw = head.rpartition(" ")
+        value, stamp = lines.number(raw), self._stamp(tail)
+        if value is None or stamp is None:
+            self._with_care(index)
+            return
+        column = get(text)
+        if column is None:
+            labels = self._sets.of(text)
+            if labels is None:
+                self._with_care(index)
+                return
+            column = self._resolve(labels)
+        self._add_stamped(text + " ", stamp, column, value)
+        if index in self._page.extras:
+            self._exemplar(index, column)
+
+    def _add(self, prefix: str, column: int) -> None:
+        self.prefixes.append(prefix)
+        self.columns.append(column)
+
+    def _add_stamped(self, prefix: str, stamp: int, column: int, value: float) -> None:
+        self._add(NEVER, COMMENT)
+        self.stamped.append((stamp, column, value))
+        self.stamped_prefixes[prefix] = column
+
+    def _stamp(self, raw: str) -> int | None:
+        if self._page.form is Format.OPENMETRICS:
+            return openmetrics.milliseconds(raw)
+        return int(raw) if _STAMP.fullmatch(raw) else None
+
+    def _with_care(self, index: int) -> None:
+        line = self._page.whole[index]
+        if self._page.form is Format.TEXT and (not line.strip(" \t") or line.lstrip(" \t").startswith("#")):
+            self._comment(index, line)
+            return
+        if line.startswith("#"):
+            self._comment(index, line)
+            return
+        sample = self._sample(line, index + 1)
+        column = self._resolve(self._sets.corrected(sample.labels))
+        if sample.timestamp is not None:
+            self._add_stamped(sample.prefix, sample.timestamp, column, sample.value)
+        else:
+            self._add(sample.prefix, column)
+            self.numbers.append(sample.number)
+        if sample.exemplar is not None:
+            self.exemplars.append((column, sample.exemplar))
+
+    def _exemplar(self, index: int, column: int) -> None:
+        found = openmetrics.exemplar(self._page.extras[index])
+        if found is None:
+            self._sample(self._page.whole[index], index + 1)  # says where and why
+            raise lines.failed(f"line {index + 1}: not an exemplar: {lines.show(self._page.extras[index])}")
+        self.exemplars.append((column, found))

@@ -51,6 +51,8 @@ class Sample:
     """Everything before the value: what names the series in this exposition."""
     timestamp: int | None = None
     """Milliseconds."""
+    stamp: str = ""
+    """The timestamp as written."""
     exemplar: Exemplar | None = None
 
 

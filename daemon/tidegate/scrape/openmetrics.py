@@ -12,6 +12,7 @@ import math
 import re
 
 from tidegate.model import labels as labels_
+from tidegate.model import problems
 from tidegate.scrape import lines
 
 EOF = "# EOF"
@@ -41,13 +42,14 @@ def sample(line: str, at: int) -> lines.Sample:
     labels = reader.series()
     raw, value = _number(reader, "expected a space and a value after the series")
     prefix = line[: reader.at - len(raw)]
-    stamp = None
-    if reader.at < len(line) and not line.startswith(EXEMPLAR, reader.at):
+    start, stamp = reader.at, None
+    if start < len(line) and not line.startswith(EXEMPLAR, start):
         stamp = _timestamp(reader)
+    written = line[start + 1 : reader.at]
     exemplar = _exemplar(reader) if reader.take(EXEMPLAR) else None
     if reader.at < len(line):
         raise reader.error(reader.at, "expected nothing more, or an exemplar ` # {...} value`")
-    return lines.Sample(labels, value, raw, prefix, stamp, exemplar)
+    return lines.Sample(labels, value, raw, prefix, stamp, written, exemplar)
 
 
 def comment(line: str, at: int) -> lines.Comment:
@@ -78,7 +80,10 @@ def comment(line: str, at: int) -> lines.Comment:
 def exemplar(text: str) -> lines.Exemplar | None:
     """An exemplar from after ` # {` to the end of its line; None for what is none."""
     reader = lines.Reader(text, 0, loose=False)
-    found = _exemplar(reader)
+    try:
+        found = _exemplar(reader)
+    except problems.TransientError:
+        return None
     return found if reader.at == len(text) else None
 
 

@@ -227,3 +227,41 @@ async def test_a_target_that_goes_away_leaves_stale_series(world: World, peer: P
     found = samples.read(world.store)
     assert found[A] == [(10000, 1), (12000, "stale")]
     assert found[UP] == [(10000, 1), (12000, "stale")]
+
+
+OPENMETRICS = {"content-type": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+
+
+async def test_openmetrics_is_asked_for_and_read(world: World, peer: Peer) -> None:
+    peer.headers = OPENMETRICS
+    peer.body = (
+        b'# HELP a Some things.\n# TYPE a counter\n# UNIT b_seconds seconds\na_total 1 # {trace="t1"} 0.5\n'
+        b'b_seconds 2 8.5 # {trace="t2"} 1\n# EOF\n'
+    )
+    found = await world.scrape(10)
+    assert peer.seen["Accept"].startswith("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,")
+    assert found['a_total{instance="i", job="shop"}'] == [(10000, 1)]
+    assert found['b_seconds{instance="i", job="shop"}'] == [(8500, 2)]
+    assert [(one.name, one.type, one.help, one.unit) for one in world.loop.families] == [
+        ("a", "counter", "Some things.", ""),
+        ("b_seconds", "unknown", "", "seconds"),
+    ]
+    kept = world.loop.exemplars.select(lambda _: True, 0, 20000)
+    assert {
+        labels.text(of): [(dict(one.labels), one.value, one.at_ms) for one in some] for of, some in kept.items()
+    } == {
+        'a_total{instance="i", job="shop"}': [({"trace": "t1"}, 0.5, 10000)],
+        'b_seconds{instance="i", job="shop"}': [({"trace": "t2"}, 1, 8500)],
+    }
+    peer.body = b"a_total 1\n"
+    await world.scrape(20)
+    assert world.failed("parse") == 1
+    assert "# EOF" in world.loop.status.error
+
+
+async def test_timestamps_far_ahead_are_dropped_and_counted(world: World, peer: Peer) -> None:
+    peer.headers = OPENMETRICS
+    peer.body = b"a 1 99999\nb 1 1e300\nc 1 700\n# EOF\n"
+    found = await world.scrape(100)
+    assert [name for name in found if name[0] in "abc"] == ['c{instance="i", job="shop"}']
+    assert world.registry.get_sample_value("tidegate_scrape_samples_dropped_total", {"reason": "out_of_bounds"}) == 2

@@ -6,7 +6,7 @@ Only nouns of `tidegate.model` cross these borders. Methods that are `async` may
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from tidegate.model import alerts, gate, labels, logs, rules, series, targets
@@ -249,6 +249,22 @@ class TargetReader(Protocol):
 
     def targets(self) -> Sequence[targets.TargetStatus]:
         """Every target."""
+
+
+class MetadataReader(Protocol):
+    """What the targets say of their metrics."""
+
+    def metadata(self, metric: str = "") -> Iterator[tuple[targets.Target, series.Metadata]]:
+        """Type, help text and unit, of one metric family or of all, target by target. Several may say different things."""
+
+
+class ExemplarReader(Protocol):
+    """The exemplars that targets gave with their samples."""
+
+    def exemplars(
+        self, wanted: Callable[[labels.Labels], bool], start_ms: int, end_ms: int
+    ) -> Mapping[labels.Labels, Sequence[series.Exemplar]]:
+        """Those of the series that are `wanted`, between two times (both included), oldest first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from tidegate.kit import telemetry
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, series, targets
-from tidegate.scrape import exposition, protocols
+from tidegate.scrape import exemplars, exposition, families, protocols
 
 INLINE_BYTES = 128 * 1024
 """A larger body is parsed in a thread: the event loop must not wait for it."""
@@ -28,6 +28,8 @@ REPORT = (
     "scrape_series_added",
 )
 MILLISECONDS = 1000
+AHEAD_MS = 10 * 60 * MILLISECONDS
+"""A sample whose own timestamp is further in the future is dropped, as in Prometheus."""
 
 
 class Instruments:
@@ -39,6 +41,10 @@ class Instruments:
         self.samples = telemetry.Counter("tidegate_scrape_samples", "Samples stored by scrapes.", registry=registry)
         self.dropped = telemetry.Counter(
             "tidegate_scrape_samples_dropped", "Samples that were not stored.", ["reason"], registry=registry
+        )
+        self.exemplars = telemetry.Counter("tidegate_scrape_exemplars", "Exemplars in scrapes.", registry=registry)
+        self.exemplars_dropped = telemetry.Counter(
+            "tidegate_scrape_exemplars_dropped", "Exemplars that were not kept.", ["reason"], registry=registry
         )
 
 
@@ -74,6 +80,12 @@ class Loop:
         self._parser = exposition.Parser(self._resolve, canonical=True)
         self._refused = 0
         self._report = np.zeros(0, np.int32)
+        self.exemplars = exemplars.Exemplars()
+
+    @property
+    def families(self) -> families.Families:
+        """What the last good exposition said of its metrics."""
+        return self._parser.families
 
     async def run(self, ticks: ports.Ticks) -> None:
         """Scrape at every tick."""
@@ -145,8 +157,9 @@ class Loop:
             kept = columns.size + len(outcome.parsed.stamped)
             self._counted.samples.inc(kept)
             self._counted.dropped.labels("duplicate").inc(outcome.parsed.duplicates)
+            self._keep_exemplars(outcome.parsed, at_ms)
             if self.target.honor_timestamps:
-                self._store_stamped(outcome.parsed)
+                self._store_stamped(outcome.parsed, at_ms)
             else:
                 columns, values = _unstamped(outcome.parsed)
         report = (float(not outcome.error), outcome.duration, scraped, kept, added)
@@ -157,7 +170,14 @@ class Loop:
             np.concatenate((values[fresh], np.array(report[: self._report.size], np.float64))),
         )
 
-    def _store_stamped(self, parsed: exposition.Parsed) -> None:
+    def _keep_exemplars(self, parsed: exposition.Parsed, at_ms: int) -> None:
+        for column, exemplar in parsed.exemplars:
+            self._counted.exemplars.inc()
+            dropped = self.exemplars.add(self._table.labels(column), exemplar, at_ms)
+            if dropped:
+                self._counted.exemplars_dropped.labels(dropped).inc()
+
+    def _store_stamped(self, parsed: exposition.Parsed, now_ms: int) -> None:
         """Rows of samples with their own timestamps, oldest first; what is not newer than the last is a repetition."""
         if not parsed.stamped:
             return
@@ -165,6 +185,9 @@ class Loop:
             self._stamped = self._store.table(self._stamped_key, self.target.interval)
         for at_ms, group in itertools.groupby(parsed.stamped, key=lambda sample: sample[0]):
             if at_ms <= self._stamped_until:
+                continue
+            if at_ms > now_ms + AHEAD_MS:
+                self._counted.dropped.labels("out_of_bounds").inc(len(list(group)))
                 continue
             row = {self._stamped.column(self._table.labels(column)): value for _, column, value in group}
             self._stamped.append(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from tidegate.kit import tasks, telemetry
-from tidegate.model import ports
+from tidegate.model import labels as labels_
+from tidegate.model import ports, series
 from tidegate.model import targets as targets_
 from tidegate.scrape import fetch, loop, protocols
 
@@ -20,7 +21,7 @@ class _Running:
 
 
 class ScrapeManager:
-    """Implements `ports.TargetReader`."""
+    """Implements `ports.TargetReader`, `ports.MetadataReader` and `ports.ExemplarReader`."""
 
     def __init__(
         self,
@@ -53,6 +54,24 @@ class ScrapeManager:
         running = [one.loop.status for one in self._running.values()]
         waiting = [targets_.TargetStatus(target) for target in self._wanted if target not in self._running]
         return sorted([*running, *waiting], key=lambda status: (status.target.job, status.target.url))
+
+    def metadata(self, metric: str = "") -> Iterator[tuple[targets_.Target, series.Metadata]]:
+        """See `ports.MetadataReader`."""
+        for target, one in list(self._running.items()):
+            families = one.loop.families
+            for said in (families.get(metric),) if metric else families:
+                if said is not None:
+                    yield target, said
+
+    def exemplars(
+        self, wanted: Callable[[labels_.Labels], bool], start_ms: int, end_ms: int
+    ) -> dict[labels_.Labels, list[series.Exemplar]]:
+        """See `ports.ExemplarReader`."""
+        found: dict[labels_.Labels, list[series.Exemplar]] = {}
+        for one in self._running.values():
+            for of, some in one.loop.exemplars.select(wanted, start_ms, end_ms).items():
+                found.setdefault(of, []).extend(some)
+        return found
 
     async def run(self) -> None:
         """Scrape until cancelled."""

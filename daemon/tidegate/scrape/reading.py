@@ -121,7 +121,7 @@ class Reading:
             column = self._resolve(labels)
         self._add_stamped(text + " ", stamp, column, value)
         if index in self._page.extras:
-            self._exemplar(index, column)
+            self._exemplar(index, column, stamp)
 
     def _add(self, prefix: str, column: int) -> None:
         self.prefixes.append(prefix)
@@ -149,15 +149,23 @@ class Reading:
         column = self._resolve(self._sets.corrected(sample.labels))
         if sample.timestamp is not None:
             self._add_stamped(sample.prefix, sample.timestamp, column, sample.value)
+            if sample.exemplar is not None:
+                self._exemplar_of(column, sample.exemplar, sample.timestamp)
         else:
             self._add(sample.prefix, column)
             self.numbers.append(sample.number)
-        if sample.exemplar is not None:
-            self.exemplars.append((column, sample.exemplar))
+            if sample.exemplar is not None:
+                self._exemplar_of(column, sample.exemplar)
 
-    def _exemplar(self, index: int, column: int) -> None:
+    def _exemplar(self, index: int, column: int, stamp: int | None = None) -> None:
         found = openmetrics.exemplar(self._page.extras[index])
         if found is None:
             self._sample(self._page.whole[index], index + 1)  # says where and why
             raise lines.failed(f"line {index + 1}: not an exemplar: {lines.show(self._page.extras[index])}")
+        self._exemplar_of(column, found, stamp)
+
+    def _exemplar_of(self, column: int, found: lines.Exemplar, stamp: int | None = None) -> None:
+        """An exemplar without a time has its sample's."""
+        if found.at_ms is None and stamp is not None:
+            found = dataclasses.replace(found, at_ms=stamp)
         self.exemplars.append((column, found))

@@ -28,6 +28,7 @@ _NEVER_NAN = (*_NOT_NEGATIVE, "_gsum")
 _WITHOUT_UNIT = ("info", "stateset")
 _EXEMPLARS = {"histogram": "_bucket", "gaugehistogram": "_bucket", "counter": "_total"}
 """The samples that may have exemplars, by type."""
+_EXACT = decimal.Context(prec=400)
 _EXEMPLAR_LENGTH = 128
 """Characters of an exemplar's label names and values."""
 
@@ -48,8 +49,10 @@ class _Family:
     """The labels that the samples of the current metric share."""
     groups: set[labels_.Labels] = dataclasses.field(default_factory=set)
     """All that were met."""
-    at: decimal.Decimal | None = None
-    """Seconds, of the last sample."""
+    at: int | None = None
+    """Nanoseconds, of the last sample."""
+    series: set[labels_.Labels] = dataclasses.field(default_factory=set)
+    """Those of the current metric at this time."""
 
     def suffixes(self) -> tuple[str, ...]:
         """What may follow its name in the names of its samples."""
@@ -112,10 +115,10 @@ class _Judge:
         suffix = name[len(family.name) :]
         _labels(family, suffix, sample, place)
         group = _group(family, suffix, sample)
-        _order(family, group, sample, place)
+        repeated = _order(family, group, sample, place)
         _value(family, suffix, sample, place)
         _exemplar(family, suffix, sample, place)
-        if family.kind in ("histogram", "gaugehistogram"):
+        if family.kind in ("histogram", "gaugehistogram") and not repeated:
             self._histogram.add(suffix, (group, family.at), sample, place)
 
 
@@ -175,9 +178,9 @@ def _group(family: _Family, suffix: str, sample: lines.Sample) -> labels_.Labels
     return labels_.without(sample.labels, labels_.NAME, "le" if suffix == "_bucket" else own)
 
 
-def _order(family: _Family, group: labels_.Labels, sample: lines.Sample, place: lines.Reader) -> None:
-    """A metric's samples stand together, and its times do not go back."""
-    at = decimal.Decimal(sample.stamp) if sample.stamp else None
+def _order(family: _Family, group: labels_.Labels, sample: lines.Sample, place: lines.Reader) -> bool:
+    """A metric's samples stand together, and its times do not go back. Whether a series repeats within a nanosecond."""
+    at = int(_EXACT.scaleb(_EXACT.create_decimal(sample.stamp), 9)) if sample.stamp else None
     if family.group != group:
         if group in family.groups:
             raise place.error(0, "samples of one metric do not stand together")
@@ -186,7 +189,14 @@ def _order(family: _Family, group: labels_.Labels, sample: lines.Sample, place: 
         raise place.error(0, "some samples of one metric have a timestamp, and some have not")
     elif at is not None and family.at is not None and at < family.at and family.kind != "info":
         raise place.error(0, "timestamps of one metric go back")
+    if (family.group, family.at) != (group, at):
+        family.series.clear()
     family.group, family.at = group, at
+    repeated = sample.labels in family.series
+    if repeated and at is None:
+        raise place.error(0, "the series stands twice")
+    family.series.add(sample.labels)
+    return repeated
 
 
 def _value(family: _Family, suffix: str, sample: lines.Sample, place: lines.Reader) -> None:

@@ -67,7 +67,12 @@ def _section(cls: type[pydantic.BaseModel], path: str, done: list[type[pydantic.
 
 
 def docstrings(cls: type[pydantic.BaseModel]) -> dict[str, str]:
-    """The text under each field, on one line."""
+    """The text under each field, on one line; those of its base classes too."""
+    own = [one for one in cls.__mro__ if issubclass(one, pydantic.BaseModel) and one is not pydantic.BaseModel]
+    return {name: text for one in reversed(own) for name, text in _written(one).items()}
+
+
+def _written(cls: type[pydantic.BaseModel]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(cls)).body[0]
     assert isinstance(tree, ast.ClassDef)
     found = {}

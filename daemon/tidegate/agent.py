@@ -39,7 +39,7 @@ class Agent:
         self.clock = clock_.SystemClock()
         self.registry = telemetry.Registry()
         self.engine = engine.Engine(nothing.Nothing())
-        self.plan = plan_.make(path, environ, self.engine)
+        self.plan = plan_.make(path, environ, self.engine, self.clock)
         given, loaded = self.plan.settings, self.plan.loaded
         if not given.logs.elasticsearch.urls:
             at = ("logs", "elasticsearch", "urls")
@@ -90,7 +90,7 @@ class Agent:
 
     async def reload(self) -> None:
         """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
-        fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine)
+        fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.plan = fresh

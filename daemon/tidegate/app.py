@@ -76,7 +76,7 @@ class App:
             keep=scraped.keep,
         )
         self.engine = engine.Engine(self.store)
-        self.plan = plan_.make(path, environ, self.engine)
+        self.plan = plan_.make(path, environ, self.engine, self.clock)
         self.supervisor = tasks.Supervisor(self.clock, self.registry)
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
@@ -85,7 +85,7 @@ class App:
         self._build_stages()
         self._build_web()
         self._instruments()
-        self._found: tuple[targets.Target, ...] = ()
+        self._found = targets.Found()
 
     async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
         """Start, and work until `stop` or until something that cannot be lived without is gone."""
@@ -98,6 +98,8 @@ class App:
         stopped = asyncio.create_task(stop.wait())
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+        for one in self.plan.loaded.notices:
+            say(one.render())
         say(notice.greeting(self.plan, self.web.url, embedded=self._embedded))
         try:
             done, _ = await asyncio.wait({stopped, web, *sinks, *sources}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +114,7 @@ class App:
     async def reload(self) -> None:
         """Take the configuration as it is now. Raises `ConfigError`, with the old one still in force."""
         try:
-            fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine)
+            fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
             self._apply(fresh)
         except (problems.ConfigError, problems.QueryError) as error:
             self._reloads.labels("refused").inc()
@@ -204,6 +206,8 @@ class App:
             queries=adhoc.Adhoc(self.engine, self.store),
             rules=self.rules,
             targets=self.scraper,
+            metadata=self.scraper,
+            exemplars=self.scraper,
             book=self.book,
             silences=self.silences,
             logs=self.reader,
@@ -314,14 +318,14 @@ class App:
         while True:
             self._discovering.clear()
             looking = asyncio.create_task(
-                self.supervisor.run("discovery", lambda: self.plan.discovery.run(self.clock, self._take_targets))
+                self.supervisor.run("discovery", lambda: self.plan.discovery.run(self._take_targets))
             )
             try:
                 await self._discovering.wait()
             finally:
                 await tasks.cancel(looking)
 
-    def _take_targets(self, found: tuple[targets.Target, ...]) -> None:
+    def _take_targets(self, found: targets.Found) -> None:
         self._found = found
         keep = self._keep
         self.scraper.set_targets(found, (lambda name: name in keep) if keep is not None else None)
@@ -353,7 +357,7 @@ class App:
     def _warm(self) -> bool:
         """Whether every target was scraped once."""
         return all(status.last_scrape for status in self.scraper.targets()) and len(self.scraper.targets()) >= len(
-            self._found
+            self._found.targets
         )
 
     def _missing(self) -> Sequence[str]:

@@ -40,7 +40,7 @@ class Plan:
         return self.loaded.settings
 
 
-def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.QueryEngine) -> Plan:
+def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.QueryEngine, clock: ports.Clock) -> Plan:
     """Read and check everything. Raises `ConfigError` with every problem."""
     loaded = config.load(path, environ)
     given, document = loaded.settings, loaded.document
@@ -59,12 +59,13 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     checked(lambda: scope.Scope(given.gate))
     if wrong or ruleset is None or tree is None or integrations is None:
         raise problems.ConfigError(wrong)
-    return Plan(loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder))
+    return Plan(loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder, clock))
 
 
 def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
     """Patterns of the files whose change means a reload."""
     own = [str(path.resolve())] if path else []
+    own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.scrape.config_files]
     return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
 
 

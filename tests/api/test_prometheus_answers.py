@@ -22,7 +22,7 @@ from tests.services import prometheus
 from tidegate.kit import http, telemetry
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
-from tidegate.model import labels
+from tidegate.model import labels, series
 
 Params: TypeAlias = list[tuple[str, str | int | float | bool | None]]
 START = 1_790_000_000
@@ -218,6 +218,10 @@ BAD = [
     listing("status/tsdb", ("limit", "100000")),
     listing("metadata", ("limit", "x")),
     listing("format_query", ("query", "up{")),
+    listing("query_exemplars", ("query", "up{")),
+    listing("query_exemplars", ("query", "up"), ("start", "5"), ("end", "4")),
+    listing("targets/metadata", ("limit", "x")),
+    listing("targets/metadata", ("match_target", "{")),
 ]
 
 
@@ -281,6 +285,34 @@ async def test_the_tree_and_the_layout_of_a_query(real: prometheus.Server, ours:
     async with world.client(ours) as client:
         got = await client.get(path, params=params)
     assert got.json() == ask_real(real, path, params)[1]
+
+
+async def test_what_targets_say_of_their_metrics(ours: world.World) -> None:
+    one, other = fakes.target("a:1").target, fakes.target("b:1").target
+    gauge, counter = series.Metadata("up", "gauge", "Whether.", ""), series.Metadata("x", "counter", "How many.", "s")
+    ours.said = [(one, gauge), (other, gauge), (other, counter), (other, series.Metadata("up", "gauge", "Else.", ""))]
+    shown = {"type": "gauge", "help": "Whether.", "unit": ""}
+    async with world.client(ours) as client:
+        assert (await get(client, "/api/v1/metadata", metric="up", limit_per_metric="1"))["data"] == {"up": [shown]}
+        every = (await get(client, "/api/v1/metadata"))["data"]
+        assert {name: len(found) for name, found in every.items()} == {"up": 2, "x": 1}
+        assert len((await get(client, "/api/v1/metadata", limit="1"))["data"]) == 1
+        by_target = await get(client, "/api/v1/targets/metadata", match_target='{instance="a:1"}')
+        assert by_target["data"] == [{"target": dict(one.labels), "metric": "up", **shown}]
+        named = (await get(client, "/api/v1/targets/metadata", metric="x"))["data"]
+        assert named == [{"target": dict(other.labels), "type": "counter", "help": "How many.", "unit": "s"}]
+
+
+async def test_exemplars_of_the_series_that_a_query_selects(ours: world.World) -> None:
+    of = labels.make(__name__="http_requests_total", job="shop")
+    ours.traced = {of: [series.Exemplar(labels.make(trace_id="t1"), 2.0, 5000)], labels.make(__name__="b"): []}
+    async with world.client(ours) as client:
+        query = "rate(http_requests_total[5m]) / up"
+        found = (await get(client, "/api/v1/query_exemplars", query=query, start="0", end="10"))["data"]
+        assert found == [
+            {"seriesLabels": dict(of), "exemplars": [{"labels": {"trace_id": "t1"}, "value": "2", "timestamp": 5}]}
+        ]
+        assert (await get(client, "/api/v1/query_exemplars", query=query, start="6", end="10"))["data"] == []
 
 
 async def get(client: http.Client, path: str, **params: str) -> Any:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -20,6 +20,7 @@ from tidegate.api import server as server_
 from tidegate.gate import keeper
 from tidegate.kit import http, matchers, telemetry
 from tidegate.model import alerts, labels, logs, ports, problems, series, settings
+from tidegate.model import targets as targets_
 
 TOKEN = "s3cret-of-ci"
 
@@ -117,6 +118,9 @@ class Queries:
     def label_values(self, name: str, selectors: Sequence[str], start: float, end: float) -> list[str]:
         raise NotImplementedError
 
+    def selectors(self, expr: str) -> list[Callable[[labels.Labels], bool]]:
+        raise NotImplementedError
+
     def selects(self, selector: str, of: labels.Labels) -> bool:
         raise NotImplementedError
 
@@ -177,6 +181,8 @@ class World:
     reload_error: Exception | None = None
     reloads: int = 0
     served: int = 0
+    said: list[tuple[targets_.Target, series.Metadata]] = dataclasses.field(default_factory=list)
+    traced: dict[labels.Labels, list[series.Exemplar]] = dataclasses.field(default_factory=dict)
     registry: telemetry.Registry = dataclasses.field(default_factory=telemetry.Registry)
 
     @functools.cached_property
@@ -199,6 +205,8 @@ class World:
             queries=self.queries or Queries(self.engine),
             rules=self.rules,
             targets=self.targets,
+            metadata=self,
+            exemplars=self,
             book=self.book,
             silences=self.silences,
             logs=self.logs,
@@ -223,6 +231,20 @@ class World:
         assert self.gate
         self.served += 1
         return self.registry if self.served == 1 else telemetry.Registry()
+
+    def metadata(self, metric: str = "") -> Iterator[tuple[targets_.Target, series.Metadata]]:
+        for target, said in self.said:
+            if metric in ("", said.name):
+                yield target, said
+
+    def exemplars(
+        self, wanted: Callable[[labels.Labels], bool], start_ms: int, end_ms: int
+    ) -> Mapping[labels.Labels, Sequence[series.Exemplar]]:
+        return {
+            of: [one for one in some if start_ms <= one.at_ms <= end_ms]
+            for of, some in self.traced.items()
+            if wanted(of)
+        }
 
     def silence_all(self, *conditions: str) -> None:
         """Silence the alerts in the book that match, under the id `quiet`."""

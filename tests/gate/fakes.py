@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tidegate.model import alerts as alerts_
 from tidegate.model import gate, labels, ports, rules, targets
@@ -42,6 +42,9 @@ class Book:
 @dataclasses.dataclass
 class Targets:
     found: list[targets.TargetStatus] = dataclasses.field(default_factory=list)
+
+    def dropped(self) -> tuple[Sequence[targets.Dropped], Mapping[str, int]]:
+        return (), {}
 
     def targets(self) -> Sequence[targets.TargetStatus]:
         return tuple(self.found)

@@ -73,7 +73,7 @@ class World:
         self.session = fetch.session()
         self.loop = loop.Loop(
             self.target,
-            lambda target: fetch.get(self.session, target),
+            fetch.Fetcher(self.session, self.target, clock.SystemClock()).get,
             self.store,
             clock.SystemClock(),
             loop.Instruments(self.registry),
@@ -148,7 +148,7 @@ async def test_a_failed_scrape_makes_all_stale_and_up_zero(world: World, peer: P
     ],
 )
 async def test_trouble_is_data(tmp_path: pathlib.Path, peer: Peer, trouble: dict[str, object], reason: str) -> None:
-    world = World(tmp_path, peer, body_limit=100_000, sample_limit=5)
+    world = World(tmp_path, peer, limits=targets.Limits(body=100_000, samples=5))
     for name, value in trouble.items():
         setattr(peer, name, value)
     found = await world.scrape(10)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tidegate.api import alertmanager, auth, endpoint, native, operations
 from tidegate.api.context import Context
 from tidegate.api.pages import routes as pages
-from tidegate.api.prom import labels, queries, rules, runner, status, targets
+from tidegate.api.prom import exemplars, labels, metadata, queries, rules, runner, status, targets
 from tidegate.model import settings
 
 ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
@@ -23,6 +23,8 @@ ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
     *operations.ENDPOINTS,
     *queries.ENDPOINTS,
     *labels.ENDPOINTS,
+    *metadata.ENDPOINTS,
+    *exemplars.ENDPOINTS,
     *rules.ENDPOINTS,
     *targets.ENDPOINTS,
     *status.ENDPOINTS,

@@ -23,6 +23,8 @@ class Context:
     queries: ports.Queries
     rules: ports.RuleReader
     targets: ports.TargetReader
+    metadata: ports.MetadataReader
+    exemplars: ports.ExemplarReader
     book: ports.AlertBook
     silences: ports.Silences
     logs: ports.LogReader

@@ -13,6 +13,7 @@ import orjson
 
 from tidegate import plan as plan_
 from tidegate.cli import options
+from tidegate.kit import clock
 from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine as engine_
 from tidegate.model import problems, rules
@@ -37,11 +38,11 @@ def check(config: pathlib.Path | None, form: str) -> None:
       tidegate check --format github
     """
     try:
-        plan = plan_.make(options.find(config), os.environ, engine_.Engine(nothing.Nothing()))
+        plan = plan_.make(options.find(config), os.environ, engine_.Engine(nothing.Nothing()), clock.SystemClock())
     except problems.ConfigError as error:
         _show(form, error.problems, {})
         sys.exit(1)
-    _show(form, (), found(plan))
+    _show(form, plan.loaded.notices, found(plan))
 
 
 def found(plan: plan_.Plan) -> dict[str, int]:
@@ -64,7 +65,7 @@ def found(plan: plan_.Plan) -> dict[str, int]:
 
 def _show(form: str, wrong: Sequence[problems.Problem], good: dict[str, int]) -> None:
     if form == "json":
-        body: dict[str, Any] = {"ok": not wrong, "problems": list(wrong), "found": good}
+        body: dict[str, Any] = {"ok": not _errors(wrong), "problems": list(wrong), "found": good}
         click.echo(orjson.dumps(body).decode())
     elif form == "github":
         for problem in wrong:
@@ -76,6 +77,10 @@ def _show(form: str, wrong: Sequence[problems.Problem], good: dict[str, int]) ->
         click.echo(_summary(wrong, good))
 
 
+def _errors(found: Sequence[problems.Problem]) -> int:
+    return sum(one.severity == "error" for one in found)
+
+
 def _annotation(problem: problems.Problem) -> str:
     """A GitHub workflow command; its data is escaped as GitHub asks."""
     place = f"file={problem.file},line={problem.line},col={problem.column}," if problem.line else ""
@@ -85,6 +90,7 @@ def _annotation(problem: problems.Problem) -> str:
 
 
 def _summary(wrong: Sequence[problems.Problem], good: dict[str, int]) -> str:
-    if wrong:
-        return f"{len(wrong)} problem{'s' if len(wrong) != 1 else ''} found; nothing of this would be used"
+    errors = _errors(wrong)
+    if errors:
+        return f"{errors} problem{'s' if errors != 1 else ''} found; nothing of this would be used"
     return "all good: " + ", ".join(f"{number} {name}" for name, number in good.items() if number)

@@ -6,51 +6,65 @@ says so.
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import pathlib
 
 import pydantic
 
-from tidegate.discovery import static
+from tidegate.discovery import build
 from tidegate.kit import validate, yamlfile
-from tidegate.model import problems, settings, targets
+from tidegate.model import problems, scraping
+
+OFTEN = 5.0
+"""Seconds between two looks at the files, at most."""
 
 
-class _Groups(pydantic.RootModel[list[settings.StaticConfig]]):
-    """The content of one file."""
+class Groups(pydantic.RootModel[list[scraping.StaticConfig]]):
+    """The content of one file, or of one HTTP answer."""
 
 
 class Files:
-    """Reads the files of one job, and remembers the last good content of each."""
+    """Reads the files of one entry, and remembers the last good content of each."""
 
-    def __init__(self, job: settings.Job, defaults: settings.Scrape, folder: pathlib.Path) -> None:
-        self._job, self._defaults, self._folder = job, defaults, folder
-        self._good: dict[str, list[targets.Target]] = {}
+    def __init__(self, entry: scraping.FileConfig, folder: pathlib.Path) -> None:
+        self._entry, self._folder = entry, folder
+        self._good: dict[str, list[build.Discovered]] = {}
+        self.interval = min(entry.refresh_interval, OFTEN)
         self.problems: tuple[problems.Problem, ...] = ()
 
-    def read(self) -> list[targets.Target]:
-        """The targets of all files as they are now. Blocks on the disk."""
-        found: dict[str, list[targets.Target]] = {}
+    async def find(self) -> list[build.Discovered]:
+        """The targets of all files as they are now."""
+        return await asyncio.to_thread(self.read)
+
+    def read(self) -> list[build.Discovered]:
+        """The same. Blocks on the disk."""
+        found: dict[str, list[build.Discovered]] = {}
         wrong: list[problems.Problem] = []
-        for pattern in (name for entry in self._job.file_sd_configs for name in entry.files):
+        for pattern in self._entry.files:
             for name in sorted(glob.glob(str(self._folder / pattern))):  # noqa: PTH207 - absolute patterns
                 try:
-                    found[name] = self._one(pathlib.Path(name))
+                    found[name] = _one(pathlib.Path(name))
                 except problems.ConfigError as error:
                     wrong += error.problems
                     found[name] = self._good.get(name, [])
         self._good, self.problems = found, tuple(wrong)
-        return [target for group in found.values() for target in group]
+        return [one for group in found.values() for one in group]
 
-    def _one(self, path: pathlib.Path) -> list[targets.Target]:
-        document = yamlfile.read(path)
-        groups = validate.model(_Groups, document.value or [], document, prefix="targets-").root
-        made = []
-        for number, group in enumerate(groups):
-            for place, address in enumerate(group.targets):
-                try:
-                    made.append(static.target(address, group.labels, self._job, self._defaults))
-                except ValueError as error:
-                    at = (number, "targets", place)
-                    raise problems.ConfigError([document.problem("targets-address", str(error), at)]) from None
-        return made
+
+def _one(path: pathlib.Path) -> list[build.Discovered]:
+    document = yamlfile.read(path)
+    groups = validate.model(Groups, document.value or [], document, prefix="targets-").root
+    for number, group in enumerate(groups):
+        for place, text in enumerate(group.targets):
+            try:
+                build.address(text)
+            except ValueError as error:
+                at = (number, "targets", place)
+                raise problems.ConfigError([document.problem("targets-address", str(error), at)]) from None
+    return discovered(groups, {"__meta_filepath": str(path)})
+
+
+def discovered(groups: list[scraping.StaticConfig], more: dict[str, str]) -> list[build.Discovered]:
+    """The targets of some groups, with labels that say where they come from."""
+    return [({"__address__": text}, {**group.labels, **more}) for group in groups for text in group.targets]

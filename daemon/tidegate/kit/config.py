@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from tidegate.kit import validate, yamlfile
+from tidegate.kit import prometheusyml, validate, yamlfile
 from tidegate.model import problems, settings
 
 PREFIX = "TIDEGATE_"
@@ -29,6 +29,8 @@ class Loaded:
     document: yamlfile.Document
     folder: pathlib.Path
     """What relative paths in the settings are relative to."""
+    notices: tuple[problems.Problem, ...] = ()
+    """What of the file is not used."""
 
     def resolve(self, path: str) -> pathlib.Path:
         """A path of the settings, as an absolute one."""
@@ -41,9 +43,27 @@ def load(path: pathlib.Path | None, environ: Mapping[str, str]) -> Loaded:
     if document.value is not None and not isinstance(document.value, dict):
         raise problems.ConfigError([document.problem("settings-wrong-type", "the settings should be a mapping", ())])
     folder = path.resolve().parent if path else pathlib.Path.cwd()
-    values = _merge(document.value or {}, _from_environment(environ))
+    given = document.value or {}
+    notices: tuple[problems.Problem, ...] = ()
+    if prometheusyml.recognised(given):
+        made = prometheusyml.translated(document)
+        given, notices = made.values, made.notices
+    values = _merge(given, _from_environment(environ))
     _read_secrets(values, settings.Settings, folder, document, ())
-    return Loaded(validate.model(settings.Settings, values, document, prefix="settings-"), document, folder)
+    _read_config_files(values, folder)
+    return Loaded(validate.model(settings.Settings, values, document, prefix="settings-"), document, folder, notices)
+
+
+def _read_config_files(values: dict[str, Any], folder: pathlib.Path) -> None:
+    """Add the jobs of `scrape.config_files`. Raises `ConfigError`."""
+    scrape = values.get("scrape")
+    if not isinstance(scrape, dict):
+        return
+    patterns = scrape.get("config_files")
+    if isinstance(patterns, list) and all(isinstance(one, str) for one in patterns):
+        more = prometheusyml.jobs_in(patterns, folder)
+        if more:
+            values["scrape"] = {**scrape, "jobs": [*(scrape.get("jobs") or []), *more]}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -107,7 +127,8 @@ def _read_secrets(
     """Replace each `x_file` by the content of the file, where `x` is a secret. Raises `ConfigError`."""
     for name, field in cls.model_fields.items():
         key = field.alias or name
-        if pydantic.SecretStr in _types(field.annotation) and f"{key}{_FILE}" in values:
+        own = f"{key}{_FILE}" in cls.model_fields  # a file that is read again and again is a setting of its own
+        if pydantic.SecretStr in _types(field.annotation) and f"{key}{_FILE}" in values and not own:
             given = values.pop(f"{key}{_FILE}")
             if key in values:
                 problem = document.problem(

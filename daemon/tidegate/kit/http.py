@@ -9,7 +9,7 @@ from __future__ import annotations
 import email.utils
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidegate.model import problems
@@ -22,20 +22,54 @@ Response: TypeAlias = "httpx2.Response"
 ERROR_BODY = 300
 
 
-def client(*, timeout: float, verify: bool = True, transport: httpx2.AsyncBaseTransport | None = None) -> Client:
+def client(
+    *,
+    timeout: float,
+    verify: bool = True,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    context: ssl.SSLContext | None = None,
+    proxy: str = "",
+    proxy_headers: Mapping[str, str] | None = None,
+    follow_redirects: bool = False,
+) -> Client:
     """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read."""
     import httpx2  # noqa: PLC0415 - 60 ms that only calls are worth
 
-    context: ssl.SSLContext | bool = ssl.create_default_context() if verify else False
-    return httpx2.AsyncClient(timeout=timeout, verify=context, transport=transport, headers={"user-agent": "tidegate"})
+    trusted: ssl.SSLContext | bool = context or (ssl.create_default_context() if verify else False)
+    return httpx2.AsyncClient(
+        timeout=timeout,
+        verify=trusted,
+        transport=transport,
+        headers={"user-agent": "tidegate"},
+        proxy=httpx2.Proxy(proxy, headers=dict(proxy_headers or {})) if proxy else None,
+        follow_redirects=follow_redirects,
+    )
 
 
 async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Response:
     """POST JSON. Raises `TransientError` (timeout, connection, 408, 429, 5xx) or `PermanentError` (any other non-2xx)."""
+    return await _asked(http.post(url, json=json, headers=headers))
+
+
+async def post_form(http: Client, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+    """POST a form; the JSON that was answered. Raises like `post`, and `ValueError` for an answer that is no JSON."""
+    response = await _asked(http.post(url, data=dict(form), headers=headers))
+    return response.json()
+
+
+async def get(http: Client, url: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, str]:
+    """A body of at most `limit` bytes and its content type. Raises like `post`, and `ValueError` for a larger one."""
+    response = await _asked(http.get(url, headers=headers))
+    if len(response.content) > limit:
+        raise ValueError(f"the answer is larger than {limit} bytes")
+    return response.content, str(response.headers.get("content-type", ""))
+
+
+async def _asked(request: Awaitable[Response]) -> Response:
     import httpx2  # noqa: PLC0415 - see `client`
 
     try:
-        response = await http.post(url, json=json, headers=headers)
+        response = await request
     except httpx2.TimeoutException as error:
         raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
     except httpx2.HTTPError as error:

@@ -44,6 +44,8 @@ class Document:
     def __init__(self, text: str, file: str) -> None:
         self.file = file
         self.text = text
+        self.moved: Sequence[tuple[Path, Path]] = ()
+        """Paths by which parts are asked for, and those under which they were written."""
         self._root: yaml.Node | None = None
         try:
             self.value: Any = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
@@ -69,11 +71,17 @@ class Document:
         mark, _ = self._mark(path, key=False)
         return mark.line + 1, mark.column + 1
 
+    def _written(self, path: Path) -> Path:
+        for asked, written in self.moved:
+            if tuple(path[: len(asked)]) == tuple(asked):
+                return (*written, *path[len(asked) :])
+        return path
+
     def _mark(self, path: Path, *, key: bool) -> tuple[yaml.Mark, int]:
         if self._root is None:
             self._root = yaml.compose(self.text, yaml.CSafeLoader)
         node, key_node = self._root, None
-        for step in path:
+        for step in self._written(path):
             found = _child(node, step)
             if found is None:
                 break

@@ -52,6 +52,10 @@ class Adhoc:
         """See `ports.Queries`."""
         return _union(selectors, lambda matchers: self._store.label_values(name, matchers, *_span(start, end)))
 
+    def selectors(self, expr: str) -> list[Callable[[labels_.Labels], bool]]:
+        """See `ports.Queries`."""
+        return [matchers_.Conditions(found).matches for found in _selectors(syntax.parse(expr))]
+
     def selects(self, selector: str, of: labels_.Labels) -> bool:
         """See `ports.Queries`."""
         return matchers_.Conditions(_matchers(selector)).matches(of)
@@ -73,6 +77,12 @@ class Adhoc:
 
     def _prepared(self, expr: str, lookback: float) -> engine.PreparedQuery:
         return (self._engine.with_lookback(lookback) if lookback else self._engine).prepare(expr)
+
+
+def _selectors(tree: syntax.Tree) -> list[tuple[alerts.Matcher, ...]]:
+    if syntax.kind(tree) == "VectorSelector":
+        return [syntax.matchers(tree)]
+    return [found for child in syntax.children(tree) for found in _selectors(child)]
 
 
 def _matchers(selector: str) -> tuple[alerts.Matcher, ...]:

@@ -144,6 +144,9 @@ class Queries(Protocol):
     def label_values(self, name: str, selectors: Sequence[str], start: float, end: float) -> list[str]:
         """Values that those series have for one label, sorted."""
 
+    def selectors(self, expr: str) -> list[Callable[[labels.Labels], bool]]:
+        """A test for each vector selector of a query: whether it selects a label set."""
+
     def selects(self, selector: str, of: labels.Labels) -> bool:
         """Whether a label set meets a selector."""
 
@@ -246,6 +249,9 @@ class RuleReader(Protocol):
 
 class TargetReader(Protocol):
     """How the targets are doing."""
+
+    def dropped(self) -> tuple[Sequence[targets.Dropped], Mapping[str, int]]:
+        """Targets that relabelling dropped (perhaps not all), and how many there are by job."""
 
     def targets(self) -> Sequence[targets.TargetStatus]:
         """Every target."""

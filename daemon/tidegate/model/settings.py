@@ -7,33 +7,14 @@ Reading files and the environment is `tidegate.kit.config`'s business.
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pydantic
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
-_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+from tidegate.model.scraping import Job, Scrape
+from tidegate.model.section import Duration, Section, seconds
 
-
-def seconds(value: object) -> object:
-    """A Prometheus duration (`1h30m`) or a number of seconds, as seconds. Other values are left for pydantic to refuse."""
-    if not isinstance(value, str) or not value or value == "0":
-        return 0.0 if value == "0" else value
-    parts = _DURATION.findall(value)
-    if "".join(number + unit for number, unit in parts) != value:
-        raise ValueError(f"{value!r} is not a duration such as 30s, 5m or 1h30m")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
-
-
-Duration = Annotated[float, pydantic.BeforeValidator(seconds), pydantic.Field(ge=0)]
-"""Seconds; written as a number or in Prometheus' form."""
-
-
-class Section(pydantic.BaseModel):
-    """Refuses unknown fields."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+__all__ = ["Duration", "Job", "Scrape", "Section", "seconds"]
 
 
 class Web(Section):
@@ -56,89 +37,6 @@ class Token(Section):
     """The bearer token."""
     scopes: tuple[Literal["silence", "deploy", "alert", "admin"], ...] = ("deploy",)
     """What it may do: `silence` (make and end silences), `deploy` (record deploys), `alert` (push alerts), `admin` (reload)."""
-
-
-class StaticConfig(Section):
-    """Prometheus' `static_configs` entry."""
-
-    targets: tuple[str, ...]
-    """`host:port` of each target."""
-    labels: dict[str, str] = {}
-    """Labels put on all their series."""
-
-
-class FileConfig(Section):
-    """Prometheus' `file_sd_configs` entry."""
-
-    files: tuple[str, ...]
-    """Patterns of JSON or YAML files with lists of `targets` and `labels`."""
-    refresh_interval: Duration = 30.0
-    """How often the files are read again."""
-
-
-class DnsConfig(Section):
-    """Prometheus' `dns_sd_configs` entry, for addresses."""
-
-    names: tuple[str, ...]
-    """Names to look up; each address found is a target."""
-    type: Literal["A", "AAAA"] = "A"
-    """Kind of address."""
-    port: int = pydantic.Field(gt=0, lt=65536)
-    """Port of the targets."""
-    refresh_interval: Duration = 30.0
-    """How often the names are looked up again."""
-
-
-class Job(Section):
-    """What to scrape: the fields of Prometheus' `scrape_configs` entry that we know so far."""
-
-    job_name: str
-    """The `job` label."""
-    static_configs: tuple[StaticConfig, ...] = ()
-    """Targets written here."""
-    file_sd_configs: tuple[FileConfig, ...] = ()
-    """Targets in files that others write."""
-    dns_sd_configs: tuple[DnsConfig, ...] = ()
-    """Targets behind DNS names, e.g. the pods of a headless service."""
-    metrics_path: str = "/metrics"
-    """Path of the exposition."""
-    scheme: Literal["http", "https"] = "http"
-    """Protocol."""
-    params: dict[str, tuple[str, ...]] = {}
-    """URL parameters."""
-    scrape_interval: Duration | None = None
-    """Seconds between scrapes; default `scrape.interval`."""
-    scrape_timeout: Duration | None = None
-    """Seconds until a scrape fails; default `scrape.timeout`, never more than the interval."""
-    honor_labels: bool = False
-    """Keep the exposition's label when it clashes with the target's (else it becomes `exported_<label>`)."""
-    honor_timestamps: bool = True
-    """Use the timestamps of the exposition, where it has some."""
-    sample_limit: int = 0
-    """More samples than this fail the scrape; 0 is no limit."""
-    body_size_limit: int = 64 * 1024 * 1024
-    """A larger exposition (bytes, decompressed) fails the scrape."""
-    bearer_token: pydantic.SecretStr | None = None
-    """Sent as `Authorization: Bearer`."""
-    insecure_skip_verify: bool = False
-    """Accept any TLS certificate."""
-
-
-class Scrape(Section):
-    """Metrics in."""
-
-    interval: Duration = 15.0
-    """Seconds between scrapes of a target."""
-    timeout: Duration = 10.0
-    """Seconds until a scrape counts as failed."""
-    keep: Literal["rules", "all"] = "all"
-    """`rules` drops series that no rule, gate condition or chart reads."""
-    retention: Duration = 3600.0
-    """How far back ad-hoc queries can look; rules that look further back extend it for their series."""
-    series_limit: int = 2_000_000
-    """Series in memory; further ones are refused and counted, instead of the process being killed."""
-    jobs: tuple[Job, ...] = ()
-    """What to scrape."""
 
 
 class Rules(Section):

@@ -1,13 +1,32 @@
-"""Targets: what is scraped, and how it is doing."""
+"""Targets: what is scraped, how, and how it is doing."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
+from tidegate.model import client as client_
 from tidegate.model import labels as labels_
+from tidegate.model import relabelling
 
 Health = Literal["up", "down", "unknown"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one scrape may bring; 0 is no limit. A scrape that brings more fails whole."""
+
+    body: int = 64 * 1024 * 1024
+    """Bytes of the exposition after decompression."""
+    samples: int = 0
+    """After relabelling."""
+    labels: int = 0
+    """Labels of a series, the metric name among them."""
+    name_length: int = 0
+    """Bytes of a label name."""
+    value_length: int = 0
+    """Bytes of a label value."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,22 +45,48 @@ class Target:
     """Seconds until a scrape counts as failed; never more than the interval."""
     honor_labels: bool = False
     honor_timestamps: bool = True
-    body_limit: int = 64 * 1024 * 1024
-    """Bytes of one exposition after decompression; a larger one fails the scrape."""
-    sample_limit: int = 0
-    """Samples of one scrape; 0 is no limit. A larger scrape fails whole."""
-    headers: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
-    """Authorization and the like; never shown."""
-    verify_tls: bool = True
+    track_staleness: bool = False
+    """Whether series with timestamps of their own get stale markers."""
+    limits: Limits = Limits()
+    relabel: relabelling.Steps = ()
+    """For the series (`metric_relabel_configs`)."""
+    client: client_.Client = client_.PLAIN
     scrape_protocols: tuple[str, ...] = ()
     """Formats to ask for, best first, by Prometheus' names; none stands for all that we read."""
     fallback_scrape_protocol: str = ""
     """The format to assume of an answer whose `Content-Type` does not say; empty fails such a scrape."""
+    escaping: str = "allow-utf-8"
+    """How names that are not classic should be sent."""
+    legacy_names: bool = False
+    """Whether other than classic names fail a scrape."""
+    extra_metrics: bool = False
+    """Whether the scrape's limits are stored as series too."""
+    refused: str = ""
+    """Why it is not scraped though it is configured; shown as its error."""
 
     @property
     def key(self) -> str:
         """Names the target in the store and in metrics: its labels, fixed by the configuration."""
         return labels_.text(labels_.merge(self.labels, {"__url__": self.url}))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dropped:
+    """A target that relabelling dropped."""
+
+    job: str
+    discovered: labels_.Labels
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What discovery found."""
+
+    targets: tuple[Target, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    """At most `keep_dropped_targets` of each job."""
+    dropped_counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """All of them, by job."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

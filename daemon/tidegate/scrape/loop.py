@@ -16,7 +16,7 @@ import numpy as np
 from tidegate.kit import telemetry
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, series, targets
-from tidegate.scrape import exemplars, exposition, families, protocols
+from tidegate.scrape import exemplars, exposition, families, naming, protocols
 
 INLINE_BYTES = 128 * 1024
 """A larger body is parsed in a thread: the event loop must not wait for it."""
@@ -27,6 +27,8 @@ REPORT = (
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 )
+EXTRA = ("scrape_timeout_seconds", "scrape_sample_limit", "scrape_body_size_bytes")
+"""Stored too where the target's job says `extra_scrape_metrics`."""
 MILLISECONDS = 1000
 AHEAD_MS = 10 * 60 * MILLISECONDS
 """A sample whose own timestamp is further in the future is dropped, as in Prometheus."""
@@ -55,6 +57,8 @@ class Outcome:
     parsed: exposition.Parsed | None
     error: str
     duration: float
+    size: int
+    """Bytes of the exposition; 0 without one, -1 when it is larger than allowed."""
 
 
 class Loop:
@@ -63,7 +67,7 @@ class Loop:
     def __init__(
         self,
         target: targets.Target,
-        fetch: Callable[[targets.Target], Awaitable[protocols.Exposition]],
+        fetch: Callable[[], Awaitable[protocols.Exposition]],
         store: ports.SampleStore,
         clock: ports.Clock,
         instruments: Instruments,
@@ -78,6 +82,10 @@ class Loop:
         self._stamped_until = -1
         self._epochs = (0, 0)
         self._parser = exposition.Parser(self._resolve, canonical=True)
+        self._naming = naming.Naming(target)
+        self._reports = REPORT + (EXTRA if target.extra_metrics else ())
+        self._tracked: frozenset[int] = frozenset()
+        """Columns of the last scrape's samples with timestamps of their own, where their staleness is tracked."""
         self._refused = 0
         self._report = np.zeros(0, np.int32)
         self.exemplars = exemplars.Exemplars()
@@ -123,16 +131,22 @@ class Loop:
     async def _try(self, started: float) -> Outcome:
         self._look_up_again()
         self._refused = 0
-        parsed, error = None, ""
+        parsed, error, size = None, "", 0
         try:
             # First, so that a full store still has room to say that the target is down.
-            self._report = np.array([self._table.column(self._report_labels(name)) for name in REPORT], np.int32)
-            parsed = await self._parse(await self._fetch(self.target))
+            names = [self._report_labels(name) for name in self._reports]
+            self._report = np.array([self._table.column(of) for of in names], np.int32)
+            if self.target.refused:
+                raise problems.TransientError(self.target.refused, reason="target_limit")
+            fetched = await self._fetch()
+            size = len(fetched.body)
+            parsed = await self._parse(fetched)
             self._check(parsed)
         except (problems.TransientError, problems.PermanentError) as failure:
             self._counted.failures.labels(failure.reason).inc()
             parsed, error = None, str(failure)
-        return Outcome(parsed, error, self._clock.now() - started)
+            size = -1 if failure.reason == "body_size_limit" else size
+        return Outcome(parsed, error, self._clock.now() - started, size)
 
     async def _parse(self, fetched: protocols.Exposition) -> exposition.Parsed:
         if len(fetched.body) <= INLINE_BYTES:
@@ -143,9 +157,9 @@ class Loop:
         if self._refused:
             self._counted.dropped.labels("series_limit").inc(self._refused)
             raise problems.TransientError("the limit of series is reached (scrape.series_limit)", reason="series_limit")
-        limit = self.target.sample_limit
-        if limit and parsed.samples > limit:
-            message = f"{parsed.samples} samples are more than sample_limit {limit}"
+        limit, kept = self.target.limits.samples, parsed.columns.size + len(parsed.stamped)
+        if limit and kept > limit:
+            message = f"{kept} samples are more than sample_limit {limit}"
             raise problems.TransientError(message, reason="sample_limit")
 
     def _record(self, at_ms: int, outcome: Outcome) -> None:
@@ -162,13 +176,19 @@ class Loop:
                 self._store_stamped(outcome.parsed, at_ms)
             else:
                 columns, values = _unstamped(outcome.parsed)
-        report = (float(not outcome.error), outcome.duration, scraped, kept, added)
+        elif self._tracked:
+            self._end_tracked(frozenset(), at_ms)
+        report = (float(not outcome.error), outcome.duration, scraped, kept, added, *self._extra(outcome))
         fresh = ~np.isin(columns, self._report)  # a target may not speak in our name
         self._table.append(
             at_ms,
             np.concatenate((columns[fresh], self._report)),
             np.concatenate((values[fresh], np.array(report[: self._report.size], np.float64))),
         )
+
+    def _extra(self, outcome: Outcome) -> tuple[float, ...]:
+        target = self.target
+        return (target.timeout, float(target.limits.samples), float(outcome.size)) if target.extra_metrics else ()
 
     def _keep_exemplars(self, parsed: exposition.Parsed, at_ms: int) -> None:
         for column, exemplar in parsed.exemplars:
@@ -179,6 +199,8 @@ class Loop:
 
     def _store_stamped(self, parsed: exposition.Parsed, now_ms: int) -> None:
         """Rows of samples with their own timestamps, oldest first; what is not newer than the last is a repetition."""
+        if self.target.track_staleness:
+            self._end_tracked(frozenset(column for _, column, _ in parsed.stamped), now_ms)
         if not parsed.stamped:
             return
         if self._stamped is None:
@@ -195,13 +217,23 @@ class Loop:
             )
             self._stamped_until = at_ms
 
+    def _end_tracked(self, present: frozenset[int], at_ms: int) -> None:
+        """Mark stale what the last scrape had with timestamps of its own and this one has not."""
+        gone = self._tracked - present
+        self._tracked = present
+        if gone and self._stamped is not None and at_ms > self._stamped_until:
+            columns = [self._stamped.column(self._table.labels(column)) for column in gone]
+            values = np.full(len(columns), series.stale())
+            self._stamped.append(at_ms, np.array(columns, np.int32), values, partial=True)
+            self._stamped_until = at_ms
+
     def _resolve(self, exposed: labels_.Labels) -> int:
         """The column of a series as exposed, with the target's labels; `DROPPED` for one that nobody wants."""
-        name = labels_.get(exposed, labels_.NAME)
-        if self._keep is not None and not self._keep(name):
+        stored = self._naming.stored(exposed)
+        if stored is None or (self._keep is not None and not self._keep(labels_.get(stored, labels_.NAME))):
             return exposition.DROPPED
         try:
-            return self._table.column(joined(exposed, self.target))
+            return self._table.column(stored)
         except problems.PermanentError:
             self._refused += 1
             return exposition.DROPPED
@@ -228,17 +260,3 @@ def _unstamped(parsed: exposition.Parsed) -> tuple[series.Columns, series.Values
     fresh = [column for column in more if column not in set(parsed.columns.tolist())]
     columns = np.concatenate((parsed.columns, np.array(fresh, np.int32)))
     return columns, np.concatenate((parsed.values, np.array([more[column] for column in fresh], np.float64)))
-
-
-def joined(exposed: labels_.Labels, target: targets.Target) -> labels_.Labels:
-    """A series' labels with its target's: on a clash the exposed one becomes `exported_<label>`, or wins with honor_labels."""
-    merged = dict(target.labels)
-    for name, value in exposed:
-        if name not in merged or target.honor_labels:
-            merged[name] = value
-            continue
-        renamed = f"exported_{name}"
-        while renamed in merged or any(other == renamed for other, _ in exposed):
-            renamed = f"exported_{renamed}"
-        merged[renamed] = value
-    return labels_.make(merged)

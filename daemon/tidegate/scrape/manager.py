@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from tidegate.kit import tasks, telemetry
 from tidegate.model import labels as labels_
@@ -33,7 +33,7 @@ class ScrapeManager:
     ) -> None:
         self._store, self._schedule, self._clock, self._supervisor = store, schedule, clock, supervisor
         self._instruments = loop.Instruments(registry)
-        self._wanted: tuple[targets_.Target, ...] = ()
+        self._found = targets_.Found()
         self._keep: Callable[[str], bool] | None = None
         self._changed = asyncio.Event()
         self._running: dict[targets_.Target, _Running] = {}
@@ -41,9 +41,9 @@ class ScrapeManager:
             lambda: float(len(self._running))
         )
 
-    def set_targets(self, wanted: Sequence[targets_.Target], keep: Callable[[str], bool] | None = None) -> None:
+    def set_targets(self, found: targets_.Found, keep: Callable[[str], bool] | None = None) -> None:
         """What to scrape from now on, and which metric names to store (`keep`). Loops of equal targets go on."""
-        self._wanted = tuple(dict.fromkeys(wanted))
+        self._found = found
         self._keep = keep
         for one in self._running.values():
             one.loop.forget()
@@ -52,8 +52,12 @@ class ScrapeManager:
     def targets(self) -> Sequence[targets_.TargetStatus]:
         """See `ports.TargetReader`."""
         running = [one.loop.status for one in self._running.values()]
-        waiting = [targets_.TargetStatus(target) for target in self._wanted if target not in self._running]
+        waiting = [targets_.TargetStatus(target) for target in self._found.targets if target not in self._running]
         return sorted([*running, *waiting], key=lambda status: (status.target.job, status.target.url))
+
+    def dropped(self) -> tuple[Sequence[targets_.Dropped], Mapping[str, int]]:
+        """See `ports.TargetReader`."""
+        return self._found.dropped, self._found.dropped_counts
 
     def metadata(self, metric: str = "") -> Iterator[tuple[targets_.Target, series.Metadata]]:
         """See `ports.MetadataReader`."""
@@ -80,9 +84,9 @@ class ScrapeManager:
                 while True:
                     self._changed.clear()
                     await self._stop_unwanted()
-                    for target in self._wanted:
+                    for target in self._found.targets:
                         if target not in self._running:
-                            self._start(target, lambda target: fetch.get(http, target))
+                            self._start(target, fetch.Fetcher(http, target, self._clock).get)
                     await self._changed.wait()
             finally:
                 await tasks.cancel(*(one.task for one in self._running.values()))
@@ -90,9 +94,7 @@ class ScrapeManager:
                     one.ticks.close()
                 self._running.clear()
 
-    def _start(
-        self, target: targets_.Target, get: Callable[[targets_.Target], Awaitable[protocols.Exposition]]
-    ) -> None:
+    def _start(self, target: targets_.Target, get: Callable[[], Awaitable[protocols.Exposition]]) -> None:
         keep = self._keep
         one = loop.Loop(
             target, get, self._store, self._clock, self._instruments, lambda name: keep is None or keep(name)
@@ -105,7 +107,7 @@ class ScrapeManager:
         return self._keep is None or self._keep(name)
 
     async def _stop_unwanted(self) -> None:
-        for target in set(self._running) - set(self._wanted):
+        for target in set(self._running) - set(self._found.targets):
             one = self._running.pop(target)
             one.ticks.close()
             await tasks.cancel(one.task)

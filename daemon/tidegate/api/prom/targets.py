@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tidegate.api import endpoint, goformat, times
 from tidegate.api.context import Context
 from tidegate.api.endpoint import Endpoint
-from tidegate.api.prom import answers, params
+from tidegate.api.prom import answers
 from tidegate.model import targets
 
 
@@ -20,10 +20,16 @@ async def all_targets(context: Context, request: Request) -> Response:
     given = await endpoint.params(request)
     state, pool = given.get("state", "any").lower(), given.get("scrapePool", "")
     active = [_target(one) for one in context.targets.targets() if not pool or one.target.job == pool]
+    dropped, counts = context.targets.dropped()
+    gone = [
+        {"discoveredLabels": dict(one.discovered), "scrapePool": one.job}
+        for one in dropped
+        if not pool or one.job == pool
+    ]
     data = {
-        "activeTargets": active if state != "dropped" else [],
-        "droppedTargets": [],
-        "droppedTargetCounts": {},
+        "activeTargets": active if state in ("", "any", "active") else [],
+        "droppedTargets": gone if state in ("", "any", "dropped") else [],
+        "droppedTargetCounts": dict(counts) if state in ("", "any", "dropped") else None,
     }
     return answers.raw(answers.success(data))
 
@@ -31,13 +37,6 @@ async def all_targets(context: Context, request: Request) -> Response:
 async def pools(context: Context, _request: Request) -> Response:
     """The names of the scrape jobs that have targets."""
     return answers.raw(answers.success({"scrapePools": sorted({one.target.job for one in context.targets.targets()})}))
-
-
-async def metadata(_context: Context, request: Request) -> Response:
-    """We keep no types and help texts of others' metrics, and say so by having none."""
-    given = await endpoint.params(request)
-    params.whole(given, "limit")
-    return answers.raw(answers.success({}))
 
 
 def _target(status: targets.TargetStatus) -> dict[str, Any]:
@@ -61,5 +60,4 @@ _Endpoint = functools.partial(Endpoint, say=answers.say)
 ENDPOINTS = (
     _Endpoint(("GET",), "/api/v1/targets", all_targets),
     _Endpoint(("GET",), "/api/v1/scrape_pools", pools),
-    _Endpoint(("GET",), "/api/v1/metadata", metadata),
 )

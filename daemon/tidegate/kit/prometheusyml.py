@@ -1,0 +1,184 @@
+"""A `prometheus.yml` as our settings: a team starts by pointing us at the file it has.
+
+What we use of it takes its place in our settings, with Prometheus' own defaults; what we do not use is said in a notice,
+never dropped in silence. Problems keep pointing at the places in the file.
+https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pydantic
+
+from tidegate.kit import validate, yamlfile
+from tidegate.model import problems, scraping
+from tidegate.model.section import Duration, Section, Size
+
+SECTIONS = frozenset(
+    {
+        "alerting",
+        "global",
+        "otlp",
+        "remote_read",
+        "remote_write",
+        "rule_files",
+        "runtime",
+        "scrape_config_files",
+        "scrape_configs",
+        "storage",
+        "tracing",
+    }
+)
+_IGNORED = {
+    "alerting": "alerts are kept and sent from here: see `alerts` in docs/settings.md",
+    "remote_read": "only what is scraped or pushed here is queried",
+    "remote_write": "samples are not sent on",
+    "storage": "see `scrape.retention`",
+    "tracing": "there are no traces",
+    "otlp": "OTLP metrics are not taken in",
+    "runtime": "it is for Go programs",
+}
+_FOR_JOBS = (
+    "scrape_protocols",
+    "metric_name_validation_scheme",
+    "metric_name_escaping_scheme",
+    "scrape_native_histograms",
+    "convert_classic_histograms_to_nhcb",
+    "always_scrape_classic_histograms",
+)
+_MOVED = (
+    (("scrape", "jobs"), ("scrape_configs",)),
+    (("scrape", "config_files"), ("scrape_config_files",)),
+    (("scrape", "interval"), ("global", "scrape_interval")),
+    (("scrape", "timeout"), ("global", "scrape_timeout")),
+    (("scrape",), ("global",)),
+    (("rules", "files"), ("rule_files",)),
+    (("rules", "evaluation_interval"), ("global", "evaluation_interval")),
+    (("rules", "external_labels"), ("global", "external_labels")),
+)
+
+
+class _Global(Section):
+    """Prometheus' `global`, with Prometheus' defaults."""
+
+    scrape_interval: Duration = 60.0
+    scrape_timeout: Duration = 10.0
+    evaluation_interval: Duration = 60.0
+    rule_query_offset: Duration = 0.0
+    external_labels: dict[str, scraping.Text] = pydantic.Field(default_factory=dict)
+    scrape_protocols: list[Any] | None = None
+    query_log_file: str = ""
+    query_max_series: int = 0
+    query_max_samples_read: int = 0
+    query_max_duration: Duration = 0.0
+    scrape_failure_log_file: str = ""
+    body_size_limit: Size = 0
+    sample_limit: int = 0
+    target_limit: int = 0
+    label_limit: int = 0
+    label_name_length_limit: int = 0
+    label_value_length_limit: int = 0
+    keep_dropped_targets: int = 0
+    metric_name_validation_scheme: str | None = None
+    metric_name_escaping_scheme: str | None = None
+    scrape_native_histograms: bool | None = None
+    convert_classic_histograms_to_nhcb: bool | None = None
+    always_scrape_classic_histograms: bool | None = None
+    extra_scrape_metrics: bool = False
+
+
+class _ConfigFile(pydantic.BaseModel):
+    """A file of `scrape_config_files`, or a whole `prometheus.yml` that stands for one."""
+
+    scrape_configs: list[scraping.Job] = pydantic.Field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Translated:
+    """A `prometheus.yml` in our words."""
+
+    values: dict[str, Any]
+    notices: tuple[problems.Problem, ...]
+
+
+def recognised(value: object) -> bool:
+    """Whether a document is a `prometheus.yml`: it has sections of Prometheus' only."""
+    return isinstance(value, dict) and bool(value) and value.keys() <= SECTIONS
+
+
+def translated(document: yamlfile.Document) -> Translated:
+    """Our settings from a `prometheus.yml`; the document finds places by our paths from now on. Raises `ConfigError`."""
+    given: Mapping[str, Any] = document.value
+    shared = validate.model(_Global, given.get("global") or {}, document, ("global",), "settings-")
+    for_jobs = {name: getattr(shared, name) for name in _FOR_JOBS if getattr(shared, name) is not None}
+    jobs = [for_jobs | job if isinstance(job, dict) else job for job in given.get("scrape_configs") or []]
+    limits = {name: getattr(shared, name) for name in scraping.Limits.model_fields}
+    scrape = {
+        "interval": shared.scrape_interval,
+        "timeout": min(shared.scrape_timeout, shared.scrape_interval),
+        "jobs": jobs,
+        "config_files": given.get("scrape_config_files") or [],
+        "extra_scrape_metrics": shared.extra_scrape_metrics,
+        **({"body_size_limit": shared.body_size_limit} if shared.body_size_limit else {}),
+        **limits,
+    }
+    rules = {
+        "files": given.get("rule_files") or [],
+        "evaluation_interval": shared.evaluation_interval,
+        "external_labels": shared.external_labels,
+    }
+    notices = _notices(document, shared)
+    document.moved = _MOVED
+    return Translated({"scrape": scrape, "rules": rules}, notices)
+
+
+def _notices(document: yamlfile.Document, shared: _Global) -> tuple[problems.Problem, ...]:
+    found = [
+        _notice(document, f"`{name}` is not used", (name,), _IGNORED[name])
+        for name in document.value
+        if name in _IGNORED
+    ]
+    unused = ("rule_query_offset", "query_log_file", "query_max_series", "query_max_samples_read", "query_max_duration")
+    found += [
+        _notice(document, f"`global.{name}` is not used", ("global", name), "")
+        for name in unused
+        if getattr(shared, name)
+    ]
+    return tuple(found)
+
+
+def _notice(document: yamlfile.Document, summary: str, at: Sequence[str | int], hint: str) -> problems.Problem:
+    found = document.problem("settings-not-used", summary, at, hint=hint, key=True)
+    return dataclasses.replace(found, severity="warning")
+
+
+def jobs_in(patterns: Sequence[str], folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The jobs of further files. Raises `ConfigError` with every problem, at its place."""
+    found: list[dict[str, Any]] = []
+    wrong: list[problems.Problem] = []
+    for pattern in patterns:
+        for name in sorted(glob.glob(str(folder / pattern))):  # noqa: PTH207 - absolute patterns
+            try:
+                found += _jobs_of(pathlib.Path(name))
+            except problems.ConfigError as error:
+                wrong += error.problems
+    if wrong:
+        raise problems.ConfigError(wrong)
+    return found
+
+
+def _jobs_of(path: pathlib.Path) -> list[dict[str, Any]]:
+    document = yamlfile.read(path)
+    value = document.value or {}
+    validate.model(_ConfigFile, value, document, prefix="settings-")
+    jobs: list[dict[str, Any]] = value.get("scrape_configs") or []
+    if not recognised(value) or "global" not in value:
+        return jobs
+    shared = value["global"] or {}
+    own = {name: shared[name] for name in ("scrape_interval", "scrape_timeout", *_FOR_JOBS) if name in shared}
+    return [own | job for job in jobs]

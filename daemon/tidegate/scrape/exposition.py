@@ -105,16 +105,17 @@ class Parser:
             return self._anew(None, page, careful=True)
         if values is None:
             values = np.array([lines.number(raw) for raw in read.numbers], np.float64)
-        parsed, slots = self._judged(read, values)
+        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+        parsed, slots = self._judged(read, columns, values)
         shown = dataclasses.replace(page, whole=())
-        columns = np.array(read.columns, np.int32)
         self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_prefixes, parsed)
         self.families = read.families
         return parsed
 
-    def _judged(self, read: reading.Reading, values: series.Values) -> tuple[Parsed, series.Columns]:
+    def _judged(
+        self, read: reading.Reading, of_lines: series.Columns, values: series.Values
+    ) -> tuple[Parsed, series.Columns]:
         """What is wanted of what was read, and for each line where its value went."""
-        of_lines = np.array(read.columns, np.int32)
         at = np.flatnonzero(of_lines != reading.COMMENT)
         wanted = np.flatnonzero(of_lines[at] >= 0)
         first = _firsts(of_lines[at[wanted]])
@@ -136,9 +137,9 @@ class Parser:
         now = parsed.columns
         if parsed.stamped:
             now = np.unique(np.concatenate((now, np.array([column for _, column, _ in parsed.stamped], np.int32))))
-        added = now.size - int(np.isin(now, self._before, assume_unique=True).sum())
+        known = int(np.isin(now, self._before, assume_unique=True).sum()) if self._before.size else 0
         self._before = now
-        return added
+        return now.size - known
 
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:

@@ -81,7 +81,7 @@ class Reading:
         get, of, resolve, extras = known.get, self._sets.of, self._resolve, self._page.extras
         for index, line in enumerate(self._page.cut):
             head, _, tail = line.rpartition(" ")
-            column = get(head)
+            column = get(head) if known else None
             if column is None:
                 if line[:1] == "#":
                     self._comment(index, line)

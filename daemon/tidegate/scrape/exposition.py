@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tidegate.model import labels as labels_
-from tidegate.model import series
+from tidegate.model import problems, series
 from tidegate.scrape import families, lines, openmetrics, quick, reading
 from tidegate.scrape.protocols import Format
 
@@ -52,15 +52,23 @@ class _Shape:
     """For each line; `reading.COMMENT` for what is no sample."""
     slots: series.Columns
     """For each line where its value stands among the values, -1 for nowhere."""
-    stamped: dict[str, int]
+    stamped: dict[reading.Context, dict[str, int]]
     """Columns of samples with timestamps, by the beginnings of their lines."""
+    contexts: list[tuple[int, reading.Context]]
+    """Where one begins, by the index of the line."""
     parsed: Parsed
 
-    def known(self) -> dict[str, int]:
+    def known(self) -> reading.Known:
         """Columns by the beginnings of lines."""
-        known = {prefix[:-1]: column for prefix, column in zip(self.prefixes, self.columns.tolist(), strict=True)}
-        known.pop("", None)  # those of lines that are no samples
-        return known | {prefix[:-1]: column for prefix, column in self.stamped.items()}
+        known = {context: dict(heads) for context, heads in self.stamped.items()}
+        columns = self.columns.tolist()
+        ends = [*(start for start, _ in self.contexts[1:]), len(columns)]
+        for (start, context), end in zip(self.contexts, ends, strict=True):
+            heads = known.setdefault(context, {})
+            for prefix, column in zip(self.prefixes[start:end], columns[start:end], strict=True):
+                heads[prefix[:-1]] = column
+            heads.pop("", None)  # that of lines that are no samples
+        return known
 
 
 class Parser:
@@ -96,10 +104,12 @@ class Parser:
     def _anew(self, shape: _Shape | None, page: reading.Page, *, careful: bool) -> Parsed:
         """Line by line."""
         read = reading.Reading(page, self._resolve, canonical=self._canonical, careful=careful)
-        read.run(shape.known() if shape is not None else {})
-        if shape is not None and self._canonical and read.families.types() != self.families.types():
-            # What a beginning stands for depends on the types.
-            return self._anew(None, page, careful=careful)
+        try:
+            read.run(shape.known() if shape is not None else {})
+        except problems.TransientError:
+            if careful:
+                raise
+            return self._anew(None, page, careful=True)  # which finds the first of several errors
         values = quick.numbers(read.numbers)
         if values is None and not careful:
             return self._anew(None, page, careful=True)
@@ -108,7 +118,7 @@ class Parser:
         columns = np.fromiter(read.columns, np.int32, len(read.columns))
         parsed, slots = self._judged(read, columns, values)
         shown = dataclasses.replace(page, whole=())
-        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_prefixes, parsed)
+        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_heads, read.contexts, parsed)
         self.families = read.families
         return parsed
 

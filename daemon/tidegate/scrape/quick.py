@@ -12,6 +12,7 @@ import dataclasses
 import operator
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,20 +21,25 @@ from tidegate.model import series
 from tidegate.scrape import canonical, lines
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=")
 _COMMENT = re.compile(r"# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\r\t ].*)")
 _TYPES = frozenset({"counter", "gauge", "histogram", "summary"})
 _DIGITS = b"0123456789.eE+-InNfa"
 _SPECIAL = frozenset({"NaN", "+Inf", "-Inf", "Inf"})
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+_Pick: TypeAlias = Callable[[list[str]], tuple[str, ...]]
+_Order: TypeAlias = tuple[tuple[str, ...], _Pick, list[str]]
+"""Label names sorted, what brings values into that order, and the names as written."""
+
+
+@dataclasses.dataclass(slots=True)
 class _Plan:
     """How the values of series of one shape become a label set."""
 
     names: tuple[str, ...]
     """Sorted; `__name__` is left out."""
-    pick: Callable[[list[str]], tuple[str, ...]]
+    pick: _Pick
     """The values in the order of `names`."""
     named: tuple[str, str]
     """The pair of `__name__`, which sorts first."""
@@ -50,6 +56,7 @@ class Sets:
         self._bare: dict[str, labels_.Labels] = {}
         self._ones: dict[str, _Plan] = {}
         self._plans: dict[tuple[str, ...], _Plan | None] = {}
+        self._orders: dict[tuple[str, ...], _Order | None] = {}
         self._numbers: dict[str, str] = {}
         self._family = ""
         self._label = ""
@@ -61,6 +68,11 @@ class Sets:
             self._plans.clear()
             self._ones.clear()
         self._family, self._label = (family, label) if label else ("", "")
+
+    @property
+    def context(self) -> tuple[str, str]:
+        """What the label set of a series depends on beside its text: the family, and the label whose number has one form."""
+        return self._family, self._label
 
     def corrected(self, labels: labels_.Labels) -> labels_.Labels:
         """A label set that was read elsewhere, with its number in its one form."""
@@ -75,6 +87,11 @@ class Sets:
             return self._one(parts)
         if len(parts) == 1:
             return self._bare.get(text) or self._name(text)
+        # With an even number of parts a quote is not closed.
+        return self._many(text, parts) if len(parts) & 1 else None
+
+    def _many(self, text: str, parts: list[str]) -> labels_.Labels | None:
+        """A series with several labels."""
         shape, values = tuple(parts[::2]), parts[1::2]
         try:
             plan = self._plans[shape]
@@ -94,7 +111,7 @@ class Sets:
         return (plan.named, *zip(plan.names, plan.pick(values)))  # noqa: B905
 
     def _one(self, parts: list[str]) -> labels_.Labels | None:
-        """A series with one label, as most of those that are many are."""
+        """A series with one label."""
         lead, value, end = parts
         plan = self._ones.get(lead)
         if plan is None:
@@ -113,25 +130,38 @@ class Sets:
         return named
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan | None:
-        """`('a{b=', ',c=', '}')` understood; None unless every name is classic, stands once, and sorts behind `__name__`."""
+        """`('a{b=', ',c=', '}')` understood; None for what has to be read with care."""
         name, brace, first = shape[0].partition("{")
-        keys = [first, *(key.removeprefix(",") if key[:1] == "," else "" for key in shape[1:-1])]
-        names = [key[:-1] if key[-1:] == "=" else "" for key in keys]
-        named = self._name(name)
-        if named is None or not brace or shape[-1] != "}" or len(set(names)) < len(names):
+        keys = (first, *shape[1:])
+        try:
+            order = self._orders[keys]
+        except KeyError:
+            order = self._orders[keys] = _order(keys)
+        named = self._bare.get(name) or self._name(name)
+        if named is None or order is None or not brace:
             return None
-        if not all(_LABEL.fullmatch(one) and one > labels_.NAME for one in names):
-            return None
-        order = sorted(range(len(names)), key=names.__getitem__)
-        pick = operator.itemgetter(*order) if len(order) > 1 else tuple
-        number = names.index(self._label) if self._label in names and name.startswith(self._family) else -1
-        return _Plan(tuple(names[at] for at in order), pick, named[0], number)
+        names, pick, written = order
+        number = written.index(self._label) if self._label in written and name.startswith(self._family) else -1
+        return _Plan(names, pick, named[0], number)
 
     def _number(self, text: str) -> str:
         found = self._numbers.get(text)
         if found is None:
             found = self._numbers[text] = canonical.number(text)
         return found
+
+
+def _order(keys: tuple[str, ...]) -> _Order | None:
+    """`('c=', ',b=', '}')` understood; None unless every name is classic, stands once, and sorts behind `__name__`."""
+    if keys[-1] != "}" or not all(key[:1] == "," for key in keys[1:-1]):
+        return None
+    written = [_LABEL.fullmatch(key) for key in (keys[0], *(key[1:] for key in keys[1:-1]))]
+    names = [found[1] for found in written if found]
+    if len(set(names)) < len(written) or min(names) <= labels_.NAME:
+        return None
+    order = sorted(range(len(names)), key=names.__getitem__)
+    pick = operator.itemgetter(*order) if len(order) > 1 else tuple
+    return tuple(sorted(names)), pick, names
 
 
 def comment(line: str) -> lines.Comment | None:

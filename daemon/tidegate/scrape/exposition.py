@@ -110,7 +110,7 @@ class Parser:
             if careful:
                 raise
             return self._anew(None, page, careful=True)  # which finds the first of several errors
-        values = quick.numbers(read.numbers)
+        values = quick.numbers(read.numbers, "".join(read.numbers))
         if values is None and not careful:
             return self._anew(None, page, careful=True)
         if values is None:
@@ -160,10 +160,11 @@ def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     fresh = list(itertools.compress(page.cut, changed))
     prefixes = list(itertools.compress(shape.prefixes, changed))
     texts = list(map(str.removeprefix, fresh, prefixes))
+    joined = "".join(texts)
     # A beginning that is not there is not taken away, and shows in the sum.
-    if sum(map(len, texts)) + sum(map(len, prefixes)) != sum(map(len, fresh)):
+    if len(joined) + sum(map(len, prefixes)) != sum(map(len, fresh)):
         return None
-    numbers, exemplars = quick.numbers(texts), _exemplars(shape, page)
+    numbers, exemplars = quick.numbers(texts, joined), _exemplars(shape, page)
     if numbers is None or exemplars is None:
         return None
     values = shape.parsed.values.copy()

@@ -24,7 +24,8 @@ _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=")
 _COMMENT = re.compile(r"# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\r\t ].*)")
 _TYPES = frozenset({"counter", "gauge", "histogram", "summary"})
-_DIGITS = b"0123456789.eE+-InNfa"
+_FOREIGN = "_ \t\r\v\f\x1c\x1d\x1e\x1f"
+"""What Python lets stand in or around a number, and Go does not."""
 _SPECIAL = frozenset({"NaN", "+Inf", "-Inf", "Inf"})
 
 
@@ -175,11 +176,14 @@ def comment(line: str) -> lines.Comment | None:
     return ("TYPE", name, text) if text in _TYPES else None
 
 
-def numbers(texts: Sequence[str]) -> series.Values | None:
-    """Values as floats; None when one has to be read with care, because Python reads more than Go does."""
+def numbers(texts: Sequence[str], joined: str) -> series.Values | None:
+    """Values as floats; None when one has to be read with care, because Python reads more than Go does.
+
+    `joined` is all texts without anything between them.
+    """
+    if not joined.isascii() or any(letter in joined for letter in _FOREIGN):
+        return None
     try:
-        if "".join(texts).encode("ascii").translate(None, _DIGITS):
-            return None
         values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
         return None

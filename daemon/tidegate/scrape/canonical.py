@@ -6,6 +6,7 @@ Only `le` of histograms and `quantile` of summaries, and only values that are nu
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -14,10 +15,11 @@ from tidegate.scrape import lines
 
 LABELS = {"histogram": "le", "summary": "quantile"}
 """The label that holds a number, by the type of its family."""
-_PLAIN = (-4, 6)
-"""Exponents that Go's shortest form writes without an exponent: from the first, below the second."""
+_PLAIN = (1e-4, 1e6)
+"""From the first, below the second, Go's shortest form has no exponent."""
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def number(text: str) -> str:
     """A label's value in its one form; unchanged when it is no number."""
     value = lines.number(text)
@@ -25,6 +27,6 @@ def number(text: str) -> str:
         return text
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    digits = str(np.format_float_scientific(value, trim="-", exp_digits=2))
-    exponent = int(digits.partition("e")[2])
-    return repr(value + 0.0) if _PLAIN[0] <= exponent < _PLAIN[1] else digits
+    if not value or _PLAIN[0] <= abs(value) < _PLAIN[1]:
+        return repr(value + 0.0)
+    return str(np.format_float_scientific(value, trim="-", exp_digits=2))

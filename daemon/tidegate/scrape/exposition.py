@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tidegate.model import labels as labels_
-from tidegate.model import series
+from tidegate.model import problems, series
 from tidegate.scrape import families, lines, openmetrics, quick, reading
 from tidegate.scrape.protocols import Format
 
@@ -52,15 +52,23 @@ class _Shape:
     """For each line; `reading.COMMENT` for what is no sample."""
     slots: series.Columns
     """For each line where its value stands among the values, -1 for nowhere."""
-    stamped: dict[str, int]
+    stamped: dict[reading.Context, dict[str, int]]
     """Columns of samples with timestamps, by the beginnings of their lines."""
+    contexts: list[tuple[int, reading.Context]]
+    """Where one begins, by the index of the line."""
     parsed: Parsed
 
-    def known(self) -> dict[str, int]:
+    def known(self) -> reading.Known:
         """Columns by the beginnings of lines."""
-        known = {prefix[:-1]: column for prefix, column in zip(self.prefixes, self.columns.tolist(), strict=True)}
-        known.pop("", None)  # those of lines that are no samples
-        return known | {prefix[:-1]: column for prefix, column in self.stamped.items()}
+        known = {context: dict(heads) for context, heads in self.stamped.items()}
+        columns = self.columns.tolist()
+        ends = [*(start for start, _ in self.contexts[1:]), len(columns)]
+        for (start, context), end in zip(self.contexts, ends, strict=True):
+            heads = known.setdefault(context, {})
+            for prefix, column in zip(self.prefixes[start:end], columns[start:end], strict=True):
+                heads[prefix[:-1]] = column
+            heads.pop("", None)  # that of lines that are no samples
+        return known
 
 
 class Parser:
@@ -96,25 +104,28 @@ class Parser:
     def _anew(self, shape: _Shape | None, page: reading.Page, *, careful: bool) -> Parsed:
         """Line by line."""
         read = reading.Reading(page, self._resolve, canonical=self._canonical, careful=careful)
-        read.run(shape.known() if shape is not None else {})
-        if shape is not None and self._canonical and read.families.types() != self.families.types():
-            # What a beginning stands for depends on the types.
-            return self._anew(None, page, careful=careful)
-        values = quick.numbers(read.numbers)
+        try:
+            read.run(shape.known() if shape is not None else {})
+        except problems.TransientError:
+            if careful:
+                raise
+            return self._anew(None, page, careful=True)  # which finds the first of several errors
+        values = quick.numbers(read.numbers, "".join(read.numbers))
         if values is None and not careful:
             return self._anew(None, page, careful=True)
         if values is None:
             values = np.array([lines.number(raw) for raw in read.numbers], np.float64)
-        parsed, slots = self._judged(read, values)
+        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+        parsed, slots = self._judged(read, columns, values)
         shown = dataclasses.replace(page, whole=())
-        columns = np.array(read.columns, np.int32)
-        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_prefixes, parsed)
+        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_heads, read.contexts, parsed)
         self.families = read.families
         return parsed
 
-    def _judged(self, read: reading.Reading, values: series.Values) -> tuple[Parsed, series.Columns]:
+    def _judged(
+        self, read: reading.Reading, of_lines: series.Columns, values: series.Values
+    ) -> tuple[Parsed, series.Columns]:
         """What is wanted of what was read, and for each line where its value went."""
-        of_lines = np.array(read.columns, np.int32)
         at = np.flatnonzero(of_lines != reading.COMMENT)
         wanted = np.flatnonzero(of_lines[at] >= 0)
         first = _firsts(of_lines[at[wanted]])
@@ -136,9 +147,9 @@ class Parser:
         now = parsed.columns
         if parsed.stamped:
             now = np.unique(np.concatenate((now, np.array([column for _, column, _ in parsed.stamped], np.int32))))
-        added = now.size - int(np.isin(now, self._before, assume_unique=True).sum())
+        known = int(np.isin(now, self._before, assume_unique=True).sum()) if self._before.size else 0
         self._before = now
-        return added
+        return now.size - known
 
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
@@ -149,10 +160,11 @@ def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     fresh = list(itertools.compress(page.cut, changed))
     prefixes = list(itertools.compress(shape.prefixes, changed))
     texts = list(map(str.removeprefix, fresh, prefixes))
+    joined = "".join(texts)
     # A beginning that is not there is not taken away, and shows in the sum.
-    if sum(map(len, texts)) + sum(map(len, prefixes)) != sum(map(len, fresh)):
+    if len(joined) + sum(map(len, prefixes)) != sum(map(len, fresh)):
         return None
-    numbers, exemplars = quick.numbers(texts), _exemplars(shape, page)
+    numbers, exemplars = quick.numbers(texts, joined), _exemplars(shape, page)
     if numbers is None or exemplars is None:
         return None
     values = shape.parsed.values.copy()

@@ -43,7 +43,3 @@ class Families:
         """One family."""
         found = self._found.get(name)
         return series.Metadata(name, *found) if found is not None else None
-
-    def types(self) -> dict[str, str]:
-        """The type of each family."""
-        return {name: found[0] for name, found in self._found.items()}

@@ -1,5 +1,6 @@
-"""Label sets of well-formed sample lines at a glance: split at fixed texts, each name and each set of pairs looked at once.
+"""Label sets of well-formed sample lines at a glance: a line is split at its quotes, and each shape is understood once.
 
+`a{b="1",c="2"}` and `a{b="3",c="4"}` have the same texts outside their quotes, so they have the same names in the same order.
 Takes what nearly every exporter writes (classic names, no escapes, no empty values, no spaces, no comma at the end) and
 declines the rest, which the grammars then read with care: what it takes, they read the same. One instance serves one
 exposition: what it remembers goes with it.
@@ -7,8 +8,10 @@ exposition: what it remembers goes with it.
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -18,12 +21,31 @@ from tidegate.model import series
 from tidegate.scrape import canonical, lines
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=")
 _COMMENT = re.compile(r"# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\r\t ].*)")
 _TYPES = frozenset({"counter", "gauge", "histogram", "summary"})
-_DIGITS = b"0123456789.eE+-InNfa"
+_FOREIGN = "_ \t\r\v\f\x1c\x1d\x1e\x1f"
+"""What Python lets stand in or around a number, and Go does not."""
 _SPECIAL = frozenset({"NaN", "+Inf", "-Inf", "Inf"})
-_SetsOf: TypeAlias = dict[str, labels_.Labels]
+
+
+_Pick: TypeAlias = Callable[[list[str]], tuple[str, ...]]
+_Order: TypeAlias = tuple[tuple[str, ...], _Pick, list[str]]
+"""Label names sorted, what brings values into that order, and the names as written."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Plan:
+    """How the values of series of one shape become a label set."""
+
+    names: tuple[str, ...]
+    """Sorted; `__name__` is left out."""
+    pick: _Pick
+    """The values in the order of `names`."""
+    named: tuple[str, str]
+    """The pair of `__name__`, which sorts first."""
+    number: int
+    """Where among the values the number stands that has one form; -1 for nowhere."""
 
 
 class Sets:
@@ -32,80 +54,115 @@ class Sets:
     def __init__(self, *, normal: bool) -> None:
         """`normal` writes numbers in labels in their one form; see `canonical`."""
         self._normal = normal
-        self._named: _SetsOf = {}
-        self._pairs: dict[str, tuple[str, str]] = {}
-        self._labels: set[str] = set()
-        self._plain: _SetsOf = {}
-        self._special: dict[str, _SetsOf] = {label: {} for label in canonical.LABELS.values()}
-        self._sets = self._plain
+        self._bare: dict[str, labels_.Labels] = {}
+        self._ones: dict[str, _Plan] = {}
+        self._plans: dict[tuple[str, ...], _Plan | None] = {}
+        self._orders: dict[tuple[str, ...], _Order | None] = {}
+        self._numbers: dict[str, str] = {}
         self._family = ""
-        self._number = ""
+        self._label = ""
 
     def enter(self, family: str, kind: str) -> None:
         """The samples of a family follow, as its TYPE line says."""
         label = canonical.LABELS.get(kind) if self._normal else None
-        self._family, self._number = (family, label) if label else ("", "")
-        self._sets = self._special[label] if label else self._plain
+        if label or self._label:
+            self._plans.clear()
+            self._ones.clear()
+        self._family, self._label = (family, label) if label else ("", "")
+
+    @property
+    def context(self) -> tuple[str, str]:
+        """What the label set of a series depends on beside its text: the family, and the label whose number has one form."""
+        return self._family, self._label
 
     def corrected(self, labels: labels_.Labels) -> labels_.Labels:
         """A label set that was read elsewhere, with its number in its one form."""
-        label = self._number
-        if not label or not labels_.get(labels, labels_.NAME).startswith(self._family):
+        if not self._label or not labels_.get(labels, labels_.NAME).startswith(self._family):
             return labels
-        return tuple((name, canonical.number(value) if name == label else value) for name, value in labels)
+        return tuple((name, canonical.number(value) if name == self._label else value) for name, value in labels)
 
     def of(self, text: str) -> labels_.Labels | None:
         """The label set of `name` or `name{label="value",...}`; None for what has to be read with care."""
-        name, brace, inner = text.partition("{")
-        named = self._named.get(name)
-        if named is None:
-            if _NAME.fullmatch(name) is None:
-                return None
-            named = self._named[name] = ((labels_.NAME, name),)
-        if not brace:
-            return named
-        sets = self._sets
-        if self._number and not name.startswith(self._family):
-            sets = self._plain
-        pairs = sets.get(inner)
-        if pairs is None:
-            pairs = self._split(inner, sets)
-            if pairs is None:
-                return None
-            sets[inner] = pairs
-        return named + pairs
+        parts = text.split('"')
+        if len(parts) == 3:
+            return self._one(parts)
+        if len(parts) == 1:
+            return self._bare.get(text) or self._name(text)
+        # With an even number of parts a quote is not closed.
+        return self._many(text, parts) if len(parts) & 1 else None
 
-    def _split(self, inner: str, sets: _SetsOf) -> labels_.Labels | None:
-        """The pairs of what stands between the braces, sorted; None unless all sort behind the name."""
-        if inner[-2:] != '"}' or "\\" in inner:
+    def _many(self, text: str, parts: list[str]) -> labels_.Labels | None:
+        """A series with several labels."""
+        shape, values = tuple(parts[::2]), parts[1::2]
+        try:
+            plan = self._plans[shape]
+        except KeyError:
+            plan = self._plans[shape] = self._plan(shape)
+        if plan is None or "" in values or "\\" in text:
             return None
-        known = self._pairs
-        found = []
-        for piece in inner[:-2].split('",'):
-            pair = known.get(piece) or self._pair(piece)
-            if pair is None:
-                return None
-            found.append(pair)
-        if sets is not self._plain:
-            number = self._number
-            found = [(name, canonical.number(value)) if name == number else (name, value) for name, value in found]
-        if len(found) > 1:
-            found.sort()
-            if len(dict(found)) < len(found):
-                return None
-        return tuple(found) if found[0] > (labels_.NAME, "\U0010ffff") else None
+        if plan.number >= 0:
+            values[plan.number] = self._number(values[plan.number])
+        if len(values) == 2:
+            (one, two), (first, second) = plan.names, plan.pick(values)
+            return (plan.named, (one, first), (two, second))
+        if len(values) == 3:
+            (one, two, three), (first, second, third) = plan.names, plan.pick(values)
+            return (plan.named, (one, first), (two, second), (three, third))
+        # Not with strict=, which costs as much as the rest of it.
+        return (plan.named, *zip(plan.names, plan.pick(values)))  # noqa: B905
 
-    def _pair(self, piece: str) -> tuple[str, str] | None:
-        """`label="value` without its last quote."""
-        name, _, value = piece.partition('="')
-        if not value or '"' in value:
-            return None
-        if name not in self._labels:
-            if _LABEL.fullmatch(name) is None:
+    def _one(self, parts: list[str]) -> labels_.Labels | None:
+        """A series with one label."""
+        lead, value, end = parts
+        plan = self._ones.get(lead)
+        if plan is None:
+            plan = self._plan((lead, "}"))
+            if plan is None:
                 return None
-            self._labels.add(name)
-        self._pairs[piece] = pair = (name, value)
-        return pair
+            self._ones[lead] = plan
+        if end != "}" or not value or "\\" in value:
+            return None
+        return (plan.named, (plan.names[0], value if plan.number < 0 else self._number(value)))
+
+    def _name(self, text: str) -> labels_.Labels | None:
+        if _NAME.fullmatch(text) is None:
+            return None
+        self._bare[text] = named = ((labels_.NAME, text),)
+        return named
+
+    def _plan(self, shape: tuple[str, ...]) -> _Plan | None:
+        """`('a{b=', ',c=', '}')` understood; None for what has to be read with care."""
+        name, brace, first = shape[0].partition("{")
+        keys = (first, *shape[1:])
+        try:
+            order = self._orders[keys]
+        except KeyError:
+            order = self._orders[keys] = _order(keys)
+        named = self._bare.get(name) or self._name(name)
+        if named is None or order is None or not brace:
+            return None
+        names, pick, written = order
+        number = written.index(self._label) if self._label in written and name.startswith(self._family) else -1
+        return _Plan(names, pick, named[0], number)
+
+    def _number(self, text: str) -> str:
+        found = self._numbers.get(text)
+        if found is None:
+            found = self._numbers[text] = canonical.number(text)
+        return found
+
+
+def _order(keys: tuple[str, ...]) -> _Order | None:
+    """`('c=', ',b=', '}')` understood; None unless every name is classic, stands once, and sorts behind `__name__`."""
+    if keys[-1] != "}" or not all(key[:1] == "," for key in keys[1:-1]):
+        return None
+    written = [_LABEL.fullmatch(key) for key in (keys[0], *(key[1:] for key in keys[1:-1]))]
+    names = [found[1] for found in written if found]
+    if len(set(names)) < len(written) or min(names) <= labels_.NAME:
+        return None
+    order = sorted(range(len(names)), key=names.__getitem__)
+    pick = operator.itemgetter(*order) if len(order) > 1 else tuple
+    return tuple(sorted(names)), pick, names
 
 
 def comment(line: str) -> lines.Comment | None:
@@ -119,11 +176,14 @@ def comment(line: str) -> lines.Comment | None:
     return ("TYPE", name, text) if text in _TYPES else None
 
 
-def numbers(texts: Sequence[str]) -> series.Values | None:
-    """Values as floats; None when one has to be read with care, because Python reads more than Go does."""
+def numbers(texts: Sequence[str], joined: str) -> series.Values | None:
+    """Values as floats; None when one has to be read with care, because Python reads more than Go does.
+
+    `joined` is all texts without anything between them.
+    """
+    if not joined.isascii() or any(letter in joined for letter in _FOREIGN):
+        return None
     try:
-        if "".join(texts).encode("ascii").translate(None, _DIGITS):
-            return None
         values = np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from tidegate.model import labels as labels_
 from tidegate.scrape import families, lines, openmetrics, quick, textformat
@@ -18,7 +19,14 @@ COMMENT = -1
 """The column of a line that is no sample."""
 NEVER = "\n"
 """Stands for the beginning of a line that is no sample: no line begins so."""
+_NOTHING: Mapping[str, int] = {}
 _STAMP = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+
+
+Context: TypeAlias = tuple[str, str]
+"""See `quick.Sets.context`."""
+Known: TypeAlias = Mapping[Context, Mapping[str, int]]
+"""Columns by the beginnings of lines (without the last space), in each context."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,28 +75,34 @@ class Reading:
         """Values as written, of the samples without a timestamp."""
         self.stamped: list[tuple[int, int, float]] = []
         """(milliseconds, column, value)."""
-        self.stamped_prefixes: dict[str, int] = {}
+        self.stamped_heads: dict[Context, dict[str, int]] = {}
+        """Columns of samples with timestamps, as in `Known`."""
+        self.contexts: list[tuple[int, Context]] = [(0, self._sets.context)]
+        """Where one begins, by the index of the line."""
         self.exemplars: list[tuple[int, lines.Exemplar]] = []
         self.families = families.Families()
 
-    def run(self, known: Mapping[str, int]) -> None:
-        """Read. `known` are columns by the beginnings of lines. Raises `TransientError` with line and column."""
+    def run(self, known: Known) -> None:
+        """Read. Raises `TransientError` with line and column."""
         if self._careful:
             for index in range(len(self._page.whole)):
                 self._with_care(index)
             return
         columns, numbers, prefixes = self.columns.append, self.numbers.append, self.prefixes.append
-        get, of, resolve, extras = known.get, self._sets.of, self._resolve, self._page.extras
+        of, resolve, extras = self._sets.of, self._resolve, self._page.extras
+        get = known.get(self._sets.context, _NOTHING).get
         for index, line in enumerate(self._page.cut):
             head, _, tail = line.rpartition(" ")
-            column = get(head)
+            column = get(head) if known else None
             if column is None:
                 if line[:1] == "#":
                     self._comment(index, line)
+                    get = known.get(self._sets.context, _NOTHING).get
                     continue
                 labels = of(head)
                 if labels is None:
                     self._irregular(index, head, tail, get)
+                    get = known.get(self._sets.context, _NOTHING).get
                     continue
                 column = resolve(labels)
             columns(column)
@@ -104,6 +118,7 @@ class Reading:
             self.families.add(said)
             if said[0] == "TYPE":
                 self._sets.enter(said[1], said[2])
+                self.contexts.append((index, self._sets.context))
 
     def _irregular(self, index: int, head: str, tail: str, get: Callable[[str], int | None]) -> None:
         """A line with a timestamp, or one to be read with care."""
@@ -119,7 +134,7 @@ class Reading:
                 self._with_care(index)
                 return
             column = self._resolve(labels)
-        self._add_stamped(text + " ", stamp, column, value)
+        self._add_stamped(text, stamp, column, value)
         if index in self._page.extras:
             self._exemplar(index, column, stamp)
 
@@ -127,10 +142,10 @@ class Reading:
         self.prefixes.append(prefix)
         self.columns.append(column)
 
-    def _add_stamped(self, prefix: str, stamp: int, column: int, value: float) -> None:
+    def _add_stamped(self, head: str, stamp: int, column: int, value: float) -> None:
         self._add(NEVER, COMMENT)
         self.stamped.append((stamp, column, value))
-        self.stamped_prefixes[prefix] = column
+        self.stamped_heads.setdefault(self._sets.context, {})[head] = column
 
     def _stamp(self, raw: str) -> int | None:
         if self._page.form is Format.OPENMETRICS:
@@ -148,7 +163,7 @@ class Reading:
         sample = self._sample(line, index + 1)
         column = self._resolve(self._sets.corrected(sample.labels))
         if sample.timestamp is not None:
-            self._add_stamped(sample.prefix, sample.timestamp, column, sample.value)
+            self._add_stamped(sample.prefix[:-1], sample.timestamp, column, sample.value)
             if sample.exemplar is not None:
                 self._exemplar_of(column, sample.exemplar, sample.timestamp)
         else:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import tidegate
-from tidegate import notice, schedule
+from tidegate import notice, packs, schedule
 from tidegate import plan as plan_
 from tidegate.alerts import book as book_
 from tidegate.alerts import dispatch, silences
@@ -227,6 +227,7 @@ class App:
             receivers=tuple(receiver.name for receiver in given.alerts.receivers),
             configuration=lambda: shown.text(self.plan.settings),
             reload_failed=lambda: self._reload_failed,
+            runbook=packs.read_runbook,
             retention=given.scrape.retention,
             started_at=self.clock.now(),
         )

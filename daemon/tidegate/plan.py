@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tidegate import packs
 from tidegate.alerts import routing
 from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
@@ -75,18 +76,30 @@ def _rules(loaded: config.Loaded, engine: ports.QueryEngine) -> rules.RuleSet:
 
 
 def _rule_files(loaded: config.Loaded) -> list[tuple[pathlib.Path, str]]:
-    """The files behind `rules.files`, as they should be shown. A pattern without a file is a problem; its name is a typo."""
-    found: dict[pathlib.Path, str] = {}
-    wrong = []
+    """The files behind `rules.packs` and `rules.files`, each once, as they should be shown. Raises `ConfigError` for a typo."""
+    names, wrong = _packs(loaded)
     for number, pattern in enumerate(loaded.settings.rules.files):
-        names = sorted(glob.glob(str(loaded.resolve(pattern)), recursive=True))  # noqa: PTH207 - absolute patterns
-        if not names and not glob.has_magic(pattern):
+        matches = sorted(glob.glob(str(loaded.resolve(pattern)), recursive=True))  # noqa: PTH207 - absolute patterns
+        if not matches and not glob.has_magic(pattern):
             at: Sequence[Any] = ("rules", "files", number)
             wrong.append(loaded.document.problem("rules-no-file", f"there is no rule file {pattern!r}", at))
-        found |= {pathlib.Path(name): _shown(pathlib.Path(name)) for name in names}
+        names += [pathlib.Path(name) for name in matches]
     if wrong:
         raise problems.ConfigError(wrong)
-    return list(found.items())
+    found = {path.resolve(): (path, _shown(path)) for path in names}
+    return list(found.values())
+
+
+def _packs(loaded: config.Loaded) -> tuple[list[pathlib.Path], list[problems.Problem]]:
+    found, wrong = [], []
+    for number, name in enumerate(loaded.settings.rules.packs):
+        if name in packs.NAMES:
+            found.append(packs.rules(name))
+            continue
+        at: Sequence[Any] = ("rules", "packs", number)
+        hint = f"packs are {', '.join(packs.NAMES)}"
+        wrong.append(loaded.document.problem("rules-no-pack", f"there is no rule pack {name!r}", at, hint=hint))
+    return found, wrong
 
 
 def _shown(path: pathlib.Path) -> str:

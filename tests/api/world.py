@@ -14,6 +14,7 @@ import httpx2
 import numpy as np
 
 from tests.gate import fakes
+from tidegate import packs
 from tidegate.api import app as app_
 from tidegate.api import context as context_
 from tidegate.api import server as server_
@@ -224,6 +225,7 @@ class World:
             external_url="http://tg",
             receivers=("team",),
             configuration=lambda: "web: {}",
+            runbook=packs.read_runbook,
         )
 
     def _fresh_registry(self) -> telemetry.Registry:

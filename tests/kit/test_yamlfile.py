@@ -59,3 +59,11 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: pathlib.Path) -> None
         caught.value.problems[0].render().splitlines()[0]
         == "error[file-unreadable]: cannot read: No such file or directory"
     )
+
+
+@pytest.mark.parametrize(("text", "value"), [("0x20", 32), ("007", 7), ("1.10", 1.1), ("1_000", 1000)])
+def test_a_number_remembers_how_it_was_written(text: str, value: float) -> None:
+    found = yamlfile.Document(f"a: {text}", "x.yaml").value["a"]
+    assert found == value
+    assert found.written == text
+    assert type(yamlfile.Document("a: 5", "x.yaml").value["a"]) is int

@@ -11,6 +11,8 @@ from tidegate.model import alerts, ports, settings
 
 Push: TypeAlias = Callable[[Sequence[alerts.Alert]], Awaitable[None]]
 """Takes alerts that others push to us, and returns when they are kept."""
+Runbook: TypeAlias = Callable[[str], str | None]
+"""The Markdown runbook of a rule pack by its name; `None` when there is no such pack."""
 Missing: TypeAlias = Callable[[], Sequence[str]]
 """What is wrong or still missing, one sentence each; empty when all is well."""
 
@@ -49,6 +51,8 @@ class Context:
     """The settings as text, without secrets, for `/api/v1/status/config` and `/api/v2/status`."""
     reload_failed: Callable[[], bool] = bool
     """Whether the newest configuration was refused, and an older one is in force."""
+    runbook: Runbook = lambda _: None
+    """What `/runbooks/{pack}` shows."""
     retention: float = 0.0
     """Seconds that samples are kept."""
     started_at: float = 0.0

@@ -17,6 +17,18 @@ from tidegate.model import problems
 Path: TypeAlias = Sequence[str | int]
 
 
+class WrittenInt(int):
+    """A whole number that remembers how it was written: a text field wants `0x20` or `007` as it stands there."""
+
+    written: str
+
+
+class WrittenFloat(float):
+    """A number that remembers how it was written: a text field wants `1.10` as it stands there."""
+
+    written: str
+
+
 class _Loader(yaml.CSafeLoader):
     """The safe loader, less its liking for the last of two equal keys, and with timestamps left as text."""
 
@@ -32,6 +44,26 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    value: int = loader.construct_yaml_int(node)
+    if str(value) == node.value:
+        return value
+    found = WrittenInt(value)
+    found.written = node.value
+    return found
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    value: float = loader.construct_yaml_float(node)
+    if str(value) == node.value:
+        return value
+    found = WrittenFloat(value)
+    found.written = node.value
+    return found
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()

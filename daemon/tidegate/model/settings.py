@@ -44,6 +44,8 @@ class Rules(Section):
 
     files: tuple[str, ...] = ()
     """Patterns of rule files, relative to this file."""
+    packs: tuple[str, ...] = ()
+    """Shipped [rule packs](packs.md) by name, e.g. `[node, http, tidegate]`."""
     evaluation_interval: Duration = 15.0
     """For groups that give no `interval`."""
     resolved_retention: Duration = 900.0

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from tidegate.kit import yamlfile
 from tidegate.model import settings
 
 
@@ -16,6 +17,8 @@ def _text(value: object) -> object:
     """YAML reads 1 and true as a number and a truth; where a text is wanted, Prometheus takes them as written."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, yamlfile.WrittenInt | yamlfile.WrittenFloat):
+        return value.written
     return str(value) if isinstance(value, int | float) else value
 
 

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from tidegate.api import alertmanager, auth, endpoint, times
 from tidegate.api.context import Context
 from tidegate.api.endpoint import Endpoint, Failure
-from tidegate.api.pages import render, view
+from tidegate.api.pages import render, runbook, view
 from tidegate.kit import matchers
 from tidegate.model import alerts, problems
 
@@ -111,6 +111,7 @@ _Endpoint = functools.partial(Endpoint, say=say)
 ENDPOINTS = (
     _Endpoint(("GET",), "/", dashboard),
     _Endpoint(("GET",), "/static/{name}", static),
+    _Endpoint(("GET",), "/runbooks/{pack}", runbook.show),
     _Endpoint(("GET",), "/silences/new", new_silence),
     _Endpoint(("POST",), "/silences", make_silence),
     _Endpoint(("POST",), "/silences/{id}/end", end_silence),

@@ -151,7 +151,7 @@ def normal(path: str, body: Any) -> Any:
     data = body.get("data")
     for kind in ("infos", "warnings"):
         if kind in body:
-            body[kind] = [re.sub(r" \(\d+:\d+\)$", "", one) for one in body[kind]]
+            body[kind] = sorted(re.sub(r" \(\d+:\d+\)$", "", one) for one in body[kind])
     if path.endswith("/query") and data and data["resultType"] == "vector" and "sort" not in path:
         data["result"].sort(key=lambda one: sorted(one["metric"].items()))
     if path.endswith("/query_range") and data:

@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from tidegate import packs, plan
+from tidegate.kit import clock
 from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine
 from tidegate.model import problems
@@ -15,7 +16,7 @@ from tidegate.model import problems
 def made(folder: pathlib.Path, text: str) -> plan.Plan:
     path = folder / "tidegate.yaml"
     path.write_text(text)
-    return plan.make(path, {}, engine.Engine(nothing.Nothing()))
+    return plan.make(path, {}, engine.Engine(nothing.Nothing()), clock.SystemClock())
 
 
 def test_every_pack_loads_by_its_name(tmp_path: pathlib.Path) -> None:

@@ -75,7 +75,7 @@ class App:
             series_limit=scraped.series_limit,
             keep=scraped.keep,
         )
-        self.engine = engine.Engine(self.store)
+        self.engine = engine.Engine(self.store, experimental=loaded.settings.rules.experimental_promql)
         self.plan = plan_.make(path, environ, self.engine, self.clock)
         self.supervisor = tasks.Supervisor(self.clock, self.registry)
         self.schedule = schedule.Scheduler(self.clock, self.registry)

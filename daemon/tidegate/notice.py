@@ -34,6 +34,7 @@ def restarts(before: settings.Settings, after: settings.Settings) -> Sequence[st
         ("state", before.state, after.state),
         ("scrape.retention", before.scrape.retention, after.scrape.retention),
         ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
+        ("rules.experimental_promql", before.rules.experimental_promql, after.rules.experimental_promql),
         ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
     )
     return [name for name, old, new in pairs if old != new]

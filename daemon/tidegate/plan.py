@@ -71,7 +71,8 @@ def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
 
 
 def _rules(loaded: config.Loaded, engine: ports.QueryEngine) -> rules.RuleSet:
-    checks = load.Checks(engine, kql.check, loaded.settings.rules.evaluation_interval)
+    allowed = engine.allowing(experimental=loaded.settings.rules.experimental_promql)
+    checks = load.Checks(allowed, kql.check, loaded.settings.rules.evaluation_interval)
     return load.load(_rule_files(loaded), checks)
 
 

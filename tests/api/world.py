@@ -85,6 +85,9 @@ class Engine:
     work: Callable[[float], series.Result] | None = None
     prepared: list[str] = dataclasses.field(default_factory=list)
 
+    def allowing(self, *, experimental: bool) -> ports.QueryEngine:
+        raise NotImplementedError
+
     def prepare(self, expr: str) -> ports.Query:
         self.prepared.append(expr)
         if expr.startswith("bad("):

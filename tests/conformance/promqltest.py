@@ -19,7 +19,7 @@ import numpy as np
 from tests.conformance import promqlscript
 from tests.support import memory_series
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, engine, selectors, syntax
+from tidegate.metrics.promql import compiler, engine, extended, selectors, syntax
 from tidegate.metrics.promql.values import Node, Notes
 from tidegate.model import alerts, problems, series
 from tidegate.model import labels as labels_
@@ -173,7 +173,7 @@ def _note_pattern(how: str, text: str) -> str:
 
 def _pin(node: Node, at: int) -> None:
     """Put `@ at` on every selector that has none, and not inside subqueries that have one."""
-    if isinstance(node, selectors.InstantSelector | selectors.RangeSelector | selectors.Subquery):
+    if isinstance(node, selectors.InstantSelector | selectors.RangeSelector | selectors.Subquery | extended.Extended):
         if node.when.at is None:
             node.when = dataclasses.replace(node.when, at=at)
         return
@@ -213,7 +213,7 @@ class Runner:
             self.report.passed += 1
 
     def _engine(self) -> engine.Engine:
-        return engine.Engine(self.store, delayed_name_removal=True)
+        return engine.Engine(self.store, delayed_name_removal=True, experimental=True)
 
     def _eval(self, command: promqlscript.Eval) -> None:
         if command.native:
@@ -275,11 +275,12 @@ class Runner:
             raise AssertionError(f"as a range query: {error}") from None
 
     def _again_pinned(self, command: promqlscript.Eval) -> None:
-        if compiler.time_dependent(syntax.parse(command.expr)):
+        if compiler.time_dependent(syntax.parse(command.expr, experimental=True)):
             return
         at = command.start
         for other in {-10 * at, 0, at // 5, at, 10 * at} if at else {-1000, 0, 1000}:
             query = self._engine().prepare(command.expr)
+            query = dataclasses.replace(query, _root=query._resolved(0.0, 0.0), _dynamic=None)
             _pin(query._root, at)
             try:
                 _compare(command, query.instant(other / 1000), ordered=command.ordered)

@@ -88,8 +88,8 @@ def test_what_a_file_means(tmp_path: pathlib.Path) -> None:
     [
         ("for: 1m", "fro: 1m", [("rule-unknown-field", 7, 9)]),
         ("for: 1m", "for: soon", [("rule-wrong-value", 7, 14)]),
-        ('up{job="x"} == 0', "up{", [("rule-expr", 6, 15)]),
-        ("sum(up)", "rate(up)", [("rule-expr", 11, 15)]),
+        ('up{job="x"} == 0', "up{", [("rule-expr", 6, 17)]),
+        ("sum(up)", "rate(up)", [("rule-expr", 11, 20)]),
         ("{{ $labels.job }}", "{{ $labels.job", [("rule-template", 9, 32)]),
         ("{{ $labels.job }}", "{{ nothing }}", [("rule-template", 9, 32)]),
         ("record: a:b", "record: a{b}", [("rule-name", 10, 17)]),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tidegate.kit import matchers as matchers_
 from tidegate.metrics import columns, store
-from tidegate.metrics.promql import engine, syntax
+from tidegate.metrics.promql import engine, printer, syntax, tree, treejson
 from tidegate.model import alerts, problems, series
 from tidegate.model import labels as labels_
 
@@ -54,7 +54,10 @@ class Adhoc:
 
     def selectors(self, expr: str) -> list[Callable[[labels_.Labels], bool]]:
         """See `ports.Queries`."""
-        return [matchers_.Conditions(found).matches for found in _selectors(syntax.parse(expr))]
+        return [
+            matchers_.Conditions(found).matches
+            for found in _selectors(syntax.parse(expr, experimental=self._engine.experimental))
+        ]
 
     def selects(self, selector: str, of: labels_.Labels) -> bool:
         """See `ports.Queries`."""
@@ -69,28 +72,28 @@ class Adhoc:
 
     def formatted(self, expr: str) -> str:
         """See `ports.Queries`."""
-        return engine.formatted(expr)
+        return printer.pretty(syntax.parse(expr, experimental=self._engine.experimental))
 
-    def parsed(self, expr: str) -> Mapping[str, Any]:  # noqa: ARG002
+    def parsed(self, expr: str) -> Mapping[str, Any]:
         """See `ports.Queries`."""
-        raise syntax.unsupported("/api/v1/parse_query")
+        return treejson.written(syntax.parse(expr, experimental=self._engine.experimental))
 
     def _prepared(self, expr: str, lookback: float) -> engine.PreparedQuery:
         return (self._engine.with_lookback(lookback) if lookback else self._engine).prepare(expr)
 
 
-def _selectors(tree: syntax.Tree) -> list[tuple[alerts.Matcher, ...]]:
-    if syntax.kind(tree) == "VectorSelector":
-        return [syntax.matchers(tree)]
-    return [found for child in syntax.children(tree) for found in _selectors(child)]
+def _selectors(expr: tree.Expr) -> list[tuple[alerts.Matcher, ...]]:
+    if isinstance(expr, tree.VectorSelector):
+        return [syntax.matchers(expr)]
+    return [found for child in tree.children(expr) for found in _selectors(child)]
 
 
 def _matchers(selector: str) -> tuple[alerts.Matcher, ...]:
     """The conditions of a vector selector. Raises `QueryError`."""
-    tree = syntax.parse(selector)
-    if syntax.kind(tree) != "VectorSelector":
+    expr = syntax.parse(selector)
+    if not isinstance(expr, tree.VectorSelector):
         raise problems.QueryError(f'{selector!r} is not a selector such as up{{job="shop"}}')
-    return syntax.matchers(tree)
+    return syntax.matchers(expr)
 
 
 def _conditions(selectors: Sequence[str]) -> list[tuple[alerts.Matcher, ...]]:

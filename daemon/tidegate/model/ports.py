@@ -119,6 +119,9 @@ class Query(Protocol):
 class QueryEngine(Protocol):
     """PromQL over the sample store."""
 
+    def allowing(self, *, experimental: bool) -> QueryEngine:
+        """The same engine, with or without the forms that Prometheus has behind feature flags."""
+
     def prepare(self, expr: str) -> Query:
         """Parse. Raises `QueryError` with the position and, for what we cannot do, the name of the form."""
 

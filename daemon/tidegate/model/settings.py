@@ -52,6 +52,8 @@ class Rules(Section):
     """How long a resolved alert stays listed."""
     external_labels: dict[str, str] = {}
     """Put on every alert."""
+    experimental_promql: bool = False
+    """Allow what Prometheus has behind feature flags: more functions, arithmetic on durations, `fill`, `anchored`, `smoothed`."""
 
 
 class Multiline(Section):

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tidegate.metrics.promql import frames
-from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, unnamed
+from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, merge, unnamed
 from tidegate.model import labels as labels_
 
 _LE = "le"
@@ -218,3 +218,44 @@ class HistogramFunction(VectorNode):
         series = histograms.series
         values = self.measure(ctx, histograms, numbers)
         return unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))
+
+
+class Quantiles(VectorNode):
+    """`histogram_quantiles(x, "label", q...)`: several quantiles at once, told apart by a label."""
+
+    def __init__(self, operand: VectorNode, label: str, levels: list[ScalarNode]) -> None:
+        self.label = label
+        self.levels = levels
+        self.operand = operand
+        self.children = (operand, *levels)
+
+    def vector(self, ctx: Context) -> Vec:
+        levels = [level.scalar(ctx) for level in self.levels]
+        for level in levels:
+            ctx.notes.check_quantiles(level)
+        histograms = collect(ctx, self.operand.vector(ctx))
+        if histograms is None:
+            return ctx.nothing()
+        parts = [self._one(ctx, histograms, level) for level in levels]
+        drops = [part.drop for part in parts if part.drop is not None]
+        together = Vec(
+            frames.stack([part.labels for part in parts]),
+            np.concatenate([part.values for part in parts], axis=1),
+            np.concatenate([part.mask() for part in parts], axis=1),
+            np.concatenate(drops) if drops else None,
+        )
+        return merge(together)
+
+    def _one(self, ctx: Context, histograms: Histograms, level: Floats) -> Vec:
+        series = histograms.series
+        values = measured_quantile(ctx, histograms, [level])
+        vec = unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))
+        code = np.full(len(vec), ctx.texts.code(_level(float(level[0]))), np.int32)
+        return dataclasses.replace(vec, labels=frames.put(vec.labels, self.label, code))
+
+
+def _level(value: float) -> str:
+    """A quantile as a label's value, in OpenMetrics' form."""
+    if not np.isfinite(value):
+        return "NaN" if np.isnan(value) else ("+Inf" if value > 0 else "-Inf")
+    return repr(value)

@@ -108,6 +108,18 @@ def _strictly_unnamed(ctx: Context, vec: Vec) -> Vec:
     return result
 
 
+class Unnamed(VectorNode):
+    """The same vector without metric names."""
+
+    def __init__(self, operand: VectorNode) -> None:
+        self.operand = operand
+        self.children = (operand,)
+
+    def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.vector(ctx)
+        return _strictly_unnamed(ctx, vec) if len(vec) and not ctx.delayed else unnamed(ctx, vec)
+
+
 class CounterCall(WindowCall):
     """`rate` and `increase`: say so when a metric's name does not look like a counter's."""
 
@@ -137,6 +149,24 @@ class QuantileOverTime(WindowCall):
         if len(vec):
             ctx.notes.check_quantiles(level[vec.mask().any(axis=1)])
         return self._named(ctx, vec)
+
+
+class Smoothing(WindowCall):
+    """`double_exponential_smoothing(x[d], smoothing factor, trend factor)`."""
+
+    def __init__(self, operand: RangeNode, factor: ScalarNode, trend: ScalarNode) -> None:
+        super().__init__(overtime.present, operand)
+        self.factor, self.trend = factor, trend
+        self.children = (operand, factor, trend)
+
+    def vector(self, ctx: Context) -> Vec:
+        factor, trend = self.factor.scalar(ctx), self.trend.scalar(ctx)
+        for name, short, values in (("smoothing", "sf", factor), ("trend", "tf", trend)):
+            wrong = values[~((values > 0) & (values < 1))]
+            if len(wrong):
+                raise fail(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong[0]:f}")
+        windows = self.operand.windows(ctx)
+        return self._named(ctx, windows.apply(ctx, lambda each: overtime.smoothed(each, factor, trend)))
 
 
 class PredictLinear(WindowCall):

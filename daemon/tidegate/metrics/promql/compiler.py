@@ -15,6 +15,10 @@ from tidegate.metrics.promql import (
     aggregate,
     buckets,
     calls,
+    durations,
+    experimental,
+    extended,
+    info,
     matching,
     naming,
     operators,
@@ -23,9 +27,11 @@ from tidegate.metrics.promql import (
     ranking,
     rates,
     selectors,
+    signatures,
     syntax,
+    tree,
+    typecheck,
 )
-from tidegate.metrics.promql.syntax import Tree
 from tidegate.metrics.promql.values import Node, RangeNode, ScalarNode, StringNode, VectorNode
 from tidegate.model import labels as labels_
 from tidegate.model import problems
@@ -47,171 +53,162 @@ _WINDOW: Mapping[str, rates.Function] = MappingProxyType(
         "present_over_time": overtime.present,
         "stddev_over_time": overtime.deviation,
         "stdvar_over_time": overtime.variance,
+        "mad_over_time": overtime.median_deviation,
+        "ts_of_first_over_time": overtime.time_of_first,
+        "ts_of_last_over_time": overtime.time_of_last,
+        "ts_of_max_over_time": overtime.time_of_extreme("max"),
+        "ts_of_min_over_time": overtime.time_of_extreme("min"),
     }
 )
 _EXTRAPOLATED = MappingProxyType({"rate": (True, True), "increase": (True, False), "delta": (False, False)})
 _KEEPS_NAME = frozenset({"last_over_time", "first_over_time"})
 _NATIVE = frozenset({"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"})
-_UNSAFE = frozenset({"predict_linear", "time", "timestamp", *pointwise.DATES})
-_CARDS: Mapping[str, matching.Card] = MappingProxyType(
-    {
-        "OneToOne": "one-to-one",
-        "ManyToOne": "many-to-one",
-        "OneToMany": "one-to-many",
-        "ManyToMany": "many-to-many",
-    }
-)
-_SETS = frozenset({"and", "or", "unless"})
+_QUERY_TIMES = ("start", "end", "range", "step")
+_UNSAFE = frozenset({"predict_linear", "time", "timestamp", *pointwise.DATES, *_QUERY_TIMES})
 
 
-def compiled(tree: Tree) -> Node:
-    """The evaluator of a whole query."""
-    match syntax.value_type(tree):
+def compiled(expr: tree.Expr) -> Node:
+    """The evaluator of a whole query, whose durations are all worked out."""
+    match typecheck.value_type(expr):
         case "scalar":
-            return _scalar(tree)
+            return _scalar(expr)
         case "string":
-            return StringNode(_text(tree))
+            return StringNode(_text(expr))
         case "matrix":
-            return _range(tree)
-    return _vector(tree)
+            return _range(expr)
+    return _vector(expr)
 
 
-def fixed(tree: Tree) -> bool:  # noqa: PLR0911 - one return for each kind of node
+def fixed(expr: tree.Expr) -> bool:
     """Whether the value is the same at every step."""
-    match syntax.kind(tree):
-        case "NumberLiteral" | "StringLiteral":
-            return True
-        case "VectorSelector" | "SubqueryExpr":
-            return tree.at is not None
-        case "MatrixSelector":
-            return tree.vector_selector.at is not None
-        case "ParenExpr" | "UnaryExpr":
-            return fixed(tree.expr)
-        case "AggregateExpr":
-            return fixed(tree.expr) and (tree.param is None or fixed(tree.param))
-        case "BinaryExpr":
-            return fixed(tree.lhs) and fixed(tree.rhs)
-        case "Call":
-            return tree.func.name not in _UNSAFE and all(fixed(each) for each in tree.args)
-    return False
+    match expr:
+        case tree.VectorSelector() | tree.Subquery():
+            return _pinned(expr.when)
+        case tree.MatrixSelector():
+            return _pinned(expr.selector.when)
+        case tree.Call():
+            return expr.name not in _UNSAFE and all(fixed(each) for each in expr.args)
+    return all(fixed(child) for child in tree.children(expr))
 
 
-def time_dependent(tree: Tree) -> bool:
+def _pinned(when: tree.When) -> bool:
+    return when.timestamp is not None or bool(when.edge)
+
+
+def time_dependent(expr: tree.Expr) -> bool:
     """Whether it calls a function that depends on the step's time even when its arguments do not."""
-    if syntax.kind(tree) == "Call" and tree.func.name in _UNSAFE:
+    if isinstance(expr, tree.Call) and expr.name in _UNSAFE:
         return True
-    return any(time_dependent(child) for child in syntax.children(tree))
+    return any(time_dependent(child) for child in tree.children(expr))
 
 
-def _text(tree: Tree) -> str:
-    tree = syntax.unwrapped(tree)
-    if syntax.kind(tree) != "StringLiteral":
+def _text(expr: tree.Expr) -> str:
+    expr = tree.unwrapped(expr)
+    if not isinstance(expr, tree.StringLiteral):
         raise problems.QueryError("parse error: expected a string literal")
-    return str(tree.val)
+    return expr.value
 
 
-def _vector(tree: Tree) -> VectorNode:
-    tree = syntax.unwrapped(tree)
-    node = _bare_vector(tree)
-    return calls.Fixed(node) if syntax.kind(tree) != "VectorSelector" and fixed(tree) else node
+def _vector(expr: tree.Expr) -> VectorNode:
+    expr = tree.unwrapped(expr)
+    node = _bare_vector(expr)
+    return calls.Fixed(node) if not isinstance(expr, tree.VectorSelector) and fixed(expr) else node
 
 
-def _bare_vector(tree: Tree) -> VectorNode:
-    match syntax.kind(tree):
-        case "VectorSelector":
-            return selectors.InstantSelector(syntax.matchers(tree), syntax.when(tree))
-        case "UnaryExpr":
-            return operators.Negative(_vector(tree.expr))
-        case "BinaryExpr":
-            return _binary(tree)
-        case "AggregateExpr":
-            return _aggregate(tree)
-        case "Call":
-            return _call(tree)
-    raise syntax.unsupported(f"`{syntax.kind(tree)}` as a vector")
+def _bare_vector(expr: tree.Expr) -> VectorNode:
+    match expr:
+        case tree.VectorSelector():
+            if expr.extended == "anchored":
+                raise problems.QueryError("anchored modifier can only be used with range selectors", kind="execution")
+            if expr.extended:
+                return extended.SmoothedInstant(_extended(expr, 0))
+            return selectors.InstantSelector(syntax.matchers(expr), _when(expr.when))
+        case tree.Unary():
+            return operators.Negative(_vector(expr.expr)) if expr.op == "-" else _vector(expr.expr)
+        case tree.Binary():
+            return _binary(expr)
+        case tree.Aggregate():
+            return _aggregate(expr)
+        case tree.Call():
+            return _call(expr)
+    raise syntax.unsupported(f"`{type(expr).__name__}` as a vector")
 
 
-def _scalar(tree: Tree) -> ScalarNode:
-    tree = syntax.unwrapped(tree)
-    match syntax.kind(tree):
-        case "NumberLiteral":
-            return calls.Number(float(tree.val))
-        case "UnaryExpr":
-            return operators.NegativeScalar(_scalar(tree.expr))
-        case "BinaryExpr":
-            return operators.ScalarScalar(str(tree.op), _scalar(tree.lhs), _scalar(tree.rhs))
-        case "Call":
-            match tree.func.name:
-                case "time":
-                    return calls.Time()
-                case "pi":
-                    return calls.Number(float(np.pi))
-                case "scalar":
-                    return calls.ScalarOf(_vector(tree.args[0]))
-            raise _refused(tree)
-    raise syntax.unsupported(f"`{syntax.kind(tree)}` as a scalar")
+def _when(when: tree.When) -> selectors.When:
+    at: selectors.At = when.edge or when.timestamp
+    return selectors.When(durations.milliseconds(when.offset), at)
 
 
-def _range(tree: Tree) -> RangeNode:
-    tree = syntax.unwrapped(tree)
-    if syntax.kind(tree) == "MatrixSelector":
-        inner = tree.vector_selector
-        span = syntax.milliseconds(tree.range)
-        return selectors.RangeSelector(syntax.matchers(inner), syntax.when(inner), span)
-    inner = tree.expr
-    operand = calls.VectorOf(_scalar(inner)) if syntax.value_type(inner) == "scalar" else _vector(inner)
-    step = None if tree.step is None else syntax.milliseconds(tree.step)
-    return selectors.Subquery(operand, syntax.when(tree), syntax.milliseconds(tree.range), step)
+def _scalar(expr: tree.Expr) -> ScalarNode:
+    expr = tree.unwrapped(expr)
+    match expr:
+        case tree.NumberLiteral():
+            return calls.Number(expr.value)
+        case tree.Unary():
+            return operators.NegativeScalar(_scalar(expr.expr)) if expr.op == "-" else _scalar(expr.expr)
+        case tree.Binary():
+            return operators.ScalarScalar(expr.op, _scalar(expr.left), _scalar(expr.right))
+        case tree.Call():
+            make = _SCALARS.get(expr.name)
+            if make is not None:
+                return make(list(expr.args))
+            raise _refused(expr)
+    raise syntax.unsupported(f"`{type(expr).__name__}` as a scalar")
+
+
+def _range(expr: tree.Expr) -> RangeNode:
+    expr = tree.unwrapped(expr)
+    if isinstance(expr, tree.MatrixSelector):
+        span, inner = durations.milliseconds(expr.span), expr.selector
+        if inner.extended:
+            raise syntax.unsupported(f"the `{inner.extended}` modifier (experimental) here")
+        return selectors.RangeSelector(syntax.matchers(inner), _when(inner.when), span)
+    if not isinstance(expr, tree.Subquery):
+        raise syntax.unsupported(f"`{type(expr).__name__}` as a range")
+    inner_node = (
+        calls.VectorOf(_scalar(expr.expr)) if typecheck.value_type(expr.expr) == "scalar" else _vector(expr.expr)
+    )
+    step = None if expr.step is None else durations.milliseconds(expr.step)
+    return selectors.Subquery(inner_node, _when(expr.when), durations.milliseconds(expr.span), step)
 
 
 # --- operators ---------------------------------------------------------------------------------------------------
 
 
-def _binary(tree: Tree) -> VectorNode:
-    op, modifier = str(tree.op), tree.modifier
-    if op not in operators.ARITHMETIC and op not in operators.COMPARISON and op not in _SETS:
-        raise syntax.unsupported(f"the operator `{op}`")
-    as_bool = modifier is not None and bool(modifier.return_bool)
-    left, right = syntax.value_type(tree.lhs), syntax.value_type(tree.rhs)
+def _binary(expr: tree.Binary) -> VectorNode:
+    op = expr.op
+    if op not in operators.ARITHMETIC and op not in operators.COMPARISON and op not in typecheck.SETS:
+        raise syntax.unsupported(f"the operator `{op}` on native histograms")
+    left, right = typecheck.value_type(expr.left), typecheck.value_type(expr.right)
     if right == "scalar":
-        return operators.VectorScalar(op, _vector(tree.lhs), _scalar(tree.rhs), swapped=False, as_bool=as_bool)
+        return operators.VectorScalar(op, _vector(expr.left), _scalar(expr.right), swapped=False, as_bool=expr.as_bool)
     if left == "scalar":
-        return operators.VectorScalar(op, _vector(tree.rhs), _scalar(tree.lhs), swapped=True, as_bool=as_bool)
-    how = _matching(modifier)
-    if op in _SETS:
-        return matching.SetOperator(op, _vector(tree.lhs), _vector(tree.rhs), how)
-    return matching.VectorVector(op, _vector(tree.lhs), _vector(tree.rhs), how, as_bool=as_bool)
+        return operators.VectorScalar(op, _vector(expr.right), _scalar(expr.left), swapped=True, as_bool=expr.as_bool)
+    how = expr.matching or tree.Matching()
+    if op in typecheck.SETS:
+        return matching.SetOperator(op, _vector(expr.left), _vector(expr.right), how)
+    return matching.VectorVector(op, _vector(expr.left), _vector(expr.right), how, as_bool=expr.as_bool)
 
 
-def _matching(modifier: Tree) -> matching.Matching:
-    if modifier is None:
-        return matching.Matching()
-    fills = modifier.fill_values
-    if fills is not None and (fills.lhs is not None or fills.rhs is not None):
-        raise syntax.unsupported("the `fill` modifiers of binary operators (experimental)")
-    card = _CARDS[str(modifier.card).rpartition(".")[2]]
-    if modifier.matching is None:
-        return matching.Matching(card)
-    on = str(modifier.matching.type).rpartition(".")[2] == "Include"
-    return matching.Matching(card, on, tuple(modifier.matching.labels), tuple(modifier.group_labels or ()))
-
-
-def _aggregate(tree: Tree) -> VectorNode:
-    op, operand = str(tree.op), _vector(tree.expr)
-    grouping = aggregate.Grouping()
-    if tree.modifier is not None:
-        without = str(tree.modifier.type).rpartition(".")[2] == "Without"
-        grouping = aggregate.Grouping(tuple(tree.modifier.labels), without)
+def _aggregate(expr: tree.Aggregate) -> VectorNode:
+    op, operand = expr.op, _vector(expr.expr)
+    grouping = (
+        aggregate.Grouping(expr.grouping, expr.without) if expr.grouping or expr.without else aggregate.Grouping()
+    )
+    if expr.param is None:
+        return aggregate.Aggregation(op, operand, grouping)
     match op:
         case "topk" | "bottomk":
-            return ranking.TopK(_scalar(tree.param), operand, grouping, largest=op == "topk")
+            return ranking.TopK(_scalar(expr.param), operand, grouping, largest=op == "topk")
         case "quantile":
-            return aggregate.Quantile(_scalar(tree.param), operand, grouping)
+            return aggregate.Quantile(_scalar(expr.param), operand, grouping)
         case "count_values":
-            return ranking.CountValues(_label(_text(tree.param)), operand, grouping)
-        case "limitk" | "limit_ratio":
-            raise syntax.unsupported(f"the aggregation `{op}` (experimental)")
-    return aggregate.Aggregation(op, operand, grouping)
+            return ranking.CountValues(_label(_text(expr.param)), operand, grouping)
+        case "limitk":
+            return experimental.LimitK(_scalar(expr.param), operand, grouping)
+        case "limit_ratio":
+            return experimental.LimitRatio(_scalar(expr.param), operand)
+    raise syntax.unsupported(f"the aggregation `{op}` (experimental)")
 
 
 def _label(name: str) -> str:
@@ -223,16 +220,24 @@ def _label(name: str) -> str:
 # --- functions ---------------------------------------------------------------------------------------------------
 
 
-def _refused(tree: Tree) -> problems.QueryError:
-    name = tree.func.name
-    if name in _NATIVE:
-        return syntax.unsupported(f"the function `{name}` (native histograms)")
-    note = " (experimental)" if tree.func.experimental else ""
-    return syntax.unsupported(f"the function `{name}`{note}")
+def _refused(expr: tree.Call) -> problems.QueryError:
+    if expr.name in _NATIVE:
+        return syntax.unsupported(f"the function `{expr.name}` (native histograms)")
+    note = " (experimental)" if signatures.FUNCTIONS[expr.name].experimental else ""
+    return syntax.unsupported(f"the function `{expr.name}`{note}")
 
 
-def _call(tree: Tree) -> VectorNode:
-    name, args = tree.func.name, list(tree.args)
+def _extended(selector: tree.VectorSelector, span: int) -> extended.Selector:
+    kind: extended.Kind = "anchored" if selector.extended == "anchored" else "smoothed"
+    return extended.Selector(syntax.matchers(selector), _when(selector.when), span, kind)
+
+
+def _call(expr: tree.Call) -> VectorNode:
+    name, args = expr.name, list(expr.args)
+    for arg in map(tree.unwrapped, args):
+        if isinstance(arg, tree.MatrixSelector) and arg.selector.extended:
+            window = _extended(arg.selector, durations.milliseconds(arg.span))
+            return calls.Unnamed(extended.ExtendedCall(name, window))
     if name in _EXTRAPOLATED:
         operand = _range(args[0])
         counter, per_second = _EXTRAPOLATED[name]
@@ -247,21 +252,21 @@ def _call(tree: Tree) -> VectorNode:
         return calls.Pointwise(pointwise.DATES[name], operand_)
     make = _OTHER.get(name)
     if make is None:
-        raise _refused(tree)
+        raise _refused(expr)
     return make(args)
 
 
-def _absent(args: list[Tree]) -> VectorNode:
-    tree = syntax.unwrapped(args[0])
-    matrix = syntax.value_type(tree) == "matrix"
-    selector = tree.vector_selector if syntax.kind(tree) == "MatrixSelector" else tree
+def _absent(args: list[tree.Expr]) -> VectorNode:
+    expr = tree.unwrapped(args[0])
+    selector = expr.selector if isinstance(expr, tree.MatrixSelector) else expr
     labels: labels_.Labels = ()
-    if syntax.kind(selector) == "VectorSelector":
+    if isinstance(selector, tree.VectorSelector):
         labels = naming.absent_labels(syntax.matchers(selector))
-    return naming.Absent(_range(tree) if matrix else _vector(tree), labels)
+    matrix = typecheck.value_type(expr) == "matrix"
+    return naming.Absent(_range(expr) if matrix else _vector(expr), labels)
 
 
-def _clamp(args: list[Tree], low: Tree | None, high: Tree | None) -> VectorNode:
+def _clamp(args: list[tree.Expr], low: tree.Expr | None, high: tree.Expr | None) -> VectorNode:
     bounds = [
         calls.Number(-np.inf) if low is None else _scalar(low),
         calls.Number(np.inf) if high is None else _scalar(high),
@@ -269,25 +274,40 @@ def _clamp(args: list[Tree], low: Tree | None, high: Tree | None) -> VectorNode:
     return calls.Clamp(_vector(args[0]), bounds[0], bounds[1])
 
 
-def _histogram(measure: buckets.Measure, args: list[Tree]) -> VectorNode:
+def _histogram(measure: buckets.Measure, args: list[tree.Expr]) -> VectorNode:
     return buckets.HistogramFunction(measure, [_scalar(each) for each in args[:-1]], _vector(args[-1]))
 
 
-def _round(args: list[Tree]) -> VectorNode:
+def _sorted_by_label(args: list[tree.Expr], *, descending: bool) -> VectorNode:
+    names = tuple(_text(each) for each in args[1:])
+    return experimental.SortByLabel(_vector(args[0]), names, descending=descending)
+
+
+def _quantiles(args: list[tree.Expr]) -> VectorNode:
+    return buckets.Quantiles(_vector(args[0]), _label(_text(args[1])), [_scalar(each) for each in args[2:]])
+
+
+def _info(args: list[tree.Expr]) -> VectorNode:
+    selector = args[1] if len(args) > 1 else None
+    matchers = selector.matchers if isinstance(selector, tree.VectorSelector) else ()
+    return info.Info(_vector(args[0]), matchers, info.reference(args[0]))
+
+
+def _round(args: list[tree.Expr]) -> VectorNode:
     nearest = _scalar(args[1]) if len(args) > 1 else calls.Number(1.0)
     return calls.Pointwise(pointwise.rounded, _vector(args[0]), nearest)
 
 
-def _join(args: list[Tree]) -> VectorNode:
+def _join(args: list[tree.Expr]) -> VectorNode:
     return naming.LabelJoin(_vector(args[0]), _text(args[1]), _text(args[2]), tuple(_text(each) for each in args[3:]))
 
 
-def _replace(args: list[Tree]) -> VectorNode:
+def _replace(args: list[tree.Expr]) -> VectorNode:
     target, template, origin, pattern = (_text(each) for each in args[1:])
     return naming.LabelReplace(_vector(args[0]), target, template, origin, pattern)
 
 
-_OTHER: Mapping[str, Callable[[list[Tree]], VectorNode]] = MappingProxyType(
+_OTHER: Mapping[str, Callable[[list[tree.Expr]], VectorNode]] = MappingProxyType(
     {
         "absent": _absent,
         "absent_over_time": _absent,
@@ -303,7 +323,27 @@ _OTHER: Mapping[str, Callable[[list[Tree]], VectorNode]] = MappingProxyType(
         "round": _round,
         "sort": lambda args: ranking.Sort(_vector(args[0]), descending=False),
         "sort_desc": lambda args: ranking.Sort(_vector(args[0]), descending=True),
+        "double_exponential_smoothing": lambda args: calls.Smoothing(
+            _range(args[0]), _scalar(args[1]), _scalar(args[2])
+        ),
+        "histogram_quantiles": _quantiles,
+        "info": _info,
+        "sort_by_label": lambda args: _sorted_by_label(args, descending=False),
+        "sort_by_label_desc": lambda args: _sorted_by_label(args, descending=True),
         "timestamp": lambda args: calls.Timestamp(_vector(args[0])),
         "vector": lambda args: calls.VectorOf(_scalar(args[0])),
+    }
+)
+_SCALARS: Mapping[str, Callable[[list[tree.Expr]], ScalarNode]] = MappingProxyType(
+    {
+        "time": lambda _: calls.Time(),
+        "pi": lambda _: calls.Number(float(np.pi)),
+        "scalar": lambda args: calls.ScalarOf(_vector(args[0])),
+        "start": lambda _: experimental.QueryTime("start"),
+        "end": lambda _: experimental.QueryTime("end"),
+        "range": lambda _: experimental.QueryTime("range"),
+        "step": lambda _: experimental.QueryTime("step"),
+        "min_of": lambda args: experimental.Extreme(np.minimum, _scalar(args[0]), _scalar(args[1])),
+        "max_of": lambda args: experimental.Extreme(np.maximum, _scalar(args[0]), _scalar(args[1])),
     }
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, facts, frames, results, syntax
+from tidegate.metrics.promql import compiler, durations, facts, frames, results, syntax, tree
 from tidegate.metrics.promql.values import (
     Budget,
     Context,
@@ -32,6 +32,8 @@ from tidegate.model import series
 
 CHUNK_CELLS = 2_000_000
 """About how many cells (steps x series of the widest selector) are evaluated at once."""
+SAMPLE = 60.0
+"""Seconds that `step()` and `range()` stand for while a query is only looked at."""
 MAX_STEPS = 11_000
 """Prometheus' limit of points per series in a range query."""
 
@@ -52,6 +54,8 @@ class Options:
     """Prometheus' feature flag: drop metric names at the end of the query instead of in each function."""
     timer: Callable[[], float] = time.monotonic
     """What the timeout is measured with."""
+    experimental: bool = False
+    """Whether forms are allowed that Prometheus has behind flags."""
 
 
 class Engine:
@@ -67,9 +71,22 @@ class Engine:
         subquery_step: float = 60.0,
         delayed_name_removal: bool = False,
         timer: Callable[[], float] = time.monotonic,
+        experimental: bool = False,
     ) -> None:
         self._reader = reader
-        self._options = Options(lookback, sample_limit, timeout, subquery_step, delayed_name_removal, timer)
+        self._options = Options(
+            lookback, sample_limit, timeout, subquery_step, delayed_name_removal, timer, experimental
+        )
+
+    @property
+    def experimental(self) -> bool:
+        """Whether forms are allowed that Prometheus has behind flags."""
+        return self._options.experimental
+
+    def allowing(self, *, experimental: bool) -> Engine:
+        """See `ports.QueryEngine`."""
+        given = dataclasses.asdict(self._options) | {"experimental": experimental}
+        return Engine(self._reader, **given)
 
     def with_lookback(self, seconds: float) -> Engine:
         """The same engine with another look-back."""
@@ -78,29 +95,22 @@ class Engine:
 
     def prepare(self, expr: str) -> PreparedQuery:
         """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported."""
-        tree = syntax.parse(expr)
-        root = compiler.compiled(tree)
-        op, number = facts.comparison(tree)
         options = self._options
+        parsed = syntax.parse(expr, experimental=options.experimental)
+        dynamic = durations.dynamic(parsed)
+        root = compiler.compiled(durations.resolved(parsed, SAMPLE, SAMPLE))
+        op, number = facts.comparison(parsed)
         return PreparedQuery(
             expr=expr,
-            names=facts.names(tree),
-            lookback=facts.lookback(tree, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
+            names=facts.names(parsed),
+            lookback=facts.lookback(parsed, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
             lower_is_worse=op in {"<", "<="},
             threshold=f"{op} {number}" if number else "",
             _root=root,
+            _dynamic=parsed if dynamic else None,
             _reader=self._reader,
             _options=options,
         )
-
-
-def formatted(expr: str) -> str:
-    """The query in the usual layout. Raises `QueryError`: what `prepare` would say, or that the layout is not safe."""
-    tree = syntax.parse(expr)
-    text = str(tree.prettify())
-    if repr(syntax.parse(text)) != repr(tree):
-        raise syntax.unsupported("this query cannot be formatted without changing it")
-    return text
 
 
 def _ms(seconds: float) -> int:
@@ -117,6 +127,8 @@ class PreparedQuery:
     lower_is_worse: bool
     threshold: str
     _root: Node
+    _dynamic: tree.Expr | None
+    """The tree, where durations depend on the query's step and range: it is compiled again for each."""
     _reader: columns.SeriesReader
     _options: Options
 
@@ -131,10 +143,11 @@ class PreparedQuery:
     def instant_annotated(self, at: float) -> tuple[series.Result, Notes]:
         """Like `instant`, with Prometheus' warnings and infos."""
         at_ms = _ms(at)
-        ctx = self._context(np.array([at_ms], np.int64), single=True)
+        ctx = self._context(np.array([at_ms], np.int64), 0, single=True)
+        root = self._resolved(0.0, 0.0)
         with np.errstate(all="ignore"):
-            self._root.plan(ctx, at_ms, at_ms)
-            return _instant(self._root, ctx), ctx.notes
+            root.plan(ctx, at_ms, at_ms)
+            return _instant(root, ctx), ctx.notes
 
     def range_annotated(self, start: float, end: float, step: float) -> tuple[series.Matrix, Notes]:
         """Like `range`, with Prometheus' warnings and infos."""
@@ -148,12 +161,18 @@ class PreparedQuery:
             raise fail("invalid expression type for range query, must be Scalar or instant Vector", kind="bad_data")
         if not len(times):
             return series.Matrix(()), Notes()
-        ctx = self._context(times, single=False)
+        ctx = self._context(times, interval, single=False)
+        root = self._resolved(step, end - start)
         with np.errstate(all="ignore"):
-            self._root.plan(ctx, int(times[0]), int(times[-1]))
-            return results.matrix(ctx, list(self._chunks(ctx))), ctx.notes
+            root.plan(ctx, int(times[0]), int(times[-1]))
+            return results.matrix(ctx, list(self._chunks(root, ctx))), ctx.notes
 
-    def _context(self, times: Times, *, single: bool) -> Context:
+    def _resolved(self, step: float, span: float) -> Node:
+        if self._dynamic is None:
+            return self._root
+        return compiler.compiled(durations.resolved(self._dynamic, step, span))
+
+    def _context(self, times: Times, interval: int, *, single: bool) -> Context:
         options, first = self._options, int(times[0])
         return Context(
             reader=self._reader,
@@ -161,6 +180,7 @@ class PreparedQuery:
             times=times,
             query_start=first,
             query_end=int(times[-1]),
+            query_step=interval,
             lookback=_ms(options.lookback),
             subquery_step=_ms(options.subquery_step),
             delayed=options.delayed_name_removal,
@@ -170,13 +190,13 @@ class PreparedQuery:
             sources={},
         )
 
-    def _chunks(self, ctx: Context) -> Iterator[tuple[Times, Vec]]:
+    def _chunks(self, root: Node, ctx: Context) -> Iterator[tuple[Times, Vec]]:
         widest = max((len(source.labels) for source in ctx.sources.values()), default=1)
         size = max(CHUNK_CELLS // max(widest, 1), 1)
         for begin in range(0, ctx.steps, size):
             ctx.budget.check()
             part = ctx.at(ctx.times[begin : begin + size])
-            yield part.times, _vector(self._root, part)
+            yield part.times, _vector(root, part)
 
 
 def _vector(root: Node, ctx: Context) -> Vec:

@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-from tidegate.metrics.promql import syntax
-from tidegate.metrics.promql.syntax import Tree
+from tidegate.metrics.promql import durations, syntax, tree
 from tidegate.model import labels as labels_
 
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _SETS = frozenset({"and", "or", "unless"})
 
 
-def names(tree: Tree) -> frozenset[str]:
+def names(expr: tree.Expr) -> frozenset[str]:
     """Metric names that selectors fix with `=`."""
-    if syntax.kind(tree) == "VectorSelector":
-        found = syntax.matchers(tree)
+    if isinstance(expr, tree.VectorSelector):
+        found = syntax.matchers(expr)
         return frozenset(each.value for each in found if each.name == labels_.NAME and each.op == "=")
-    return frozenset[str]().union(*(names(child) for child in syntax.children(tree)))
+    return frozenset[str]().union(*(names(child) for child in tree.children(expr)))
 
 
-def lookback(tree: Tree, default: int, step: int) -> int:
+def lookback(expr: tree.Expr, default: int, step: int) -> int:
     """Milliseconds of history before the evaluation time that are read; selectors with a literal `@` count as at it."""
-    match syntax.kind(tree):
-        case "VectorSelector":
-            return max(default + syntax.when(tree).offset, 0)
-        case "MatrixSelector":
-            return max(syntax.milliseconds(tree.range) + syntax.when(tree.vector_selector).offset, 0)
-        case "SubqueryExpr":
-            own = syntax.milliseconds(tree.range) + syntax.when(tree).offset
-            grid = step if tree.step is None else syntax.milliseconds(tree.step)
-            return max(own + min(grid, 0) + lookback(tree.expr, default, step), 0)
-    return max((lookback(child, default, step) for child in syntax.children(tree)), default=0)
+    match expr:
+        case tree.VectorSelector():
+            return max(default + durations.milliseconds(expr.when.offset), 0)
+        case tree.MatrixSelector():
+            more = default if expr.selector.extended else 0
+            span = durations.milliseconds(expr.span) + more
+            return max(span + durations.milliseconds(expr.selector.when.offset), 0)
+        case tree.Subquery():
+            own = durations.milliseconds(expr.span) + durations.milliseconds(expr.when.offset)
+            grid = step if expr.step is None else durations.milliseconds(expr.step)
+            return max(own + min(grid, 0) + lookback(expr.expr, default, step), 0)
+    return max((lookback(child, default, step) for child in tree.children(expr)), default=0)
 
 
-def comparison(tree: Tree) -> tuple[str, str]:
+def comparison(expr: tree.Expr) -> tuple[str, str]:
     """The outermost comparison as (operator, number), seen from the vector's side; empty where there is none."""
-    tree = syntax.unwrapped(tree)
-    if syntax.kind(tree) != "BinaryExpr":
+    expr = tree.unwrapped(expr)
+    if not isinstance(expr, tree.Binary):
         return "", ""
-    op = str(tree.op)
-    if op in _SETS:
-        found = comparison(tree.lhs)
-        return found if found[0] or op == "unless" else comparison(tree.rhs)
-    if op not in _MIRROR:
+    if expr.op in _SETS:
+        found = comparison(expr.left)
+        return found if found[0] or expr.op == "unless" else comparison(expr.right)
+    if expr.op not in _MIRROR:
         return "", ""
-    left, right = _number(tree.lhs), _number(tree.rhs)
-    return (_MIRROR[op], left) if left and not right else (op, right)
+    left, right = _number(expr.left), _number(expr.right)
+    return (_MIRROR[expr.op], left) if left and not right else (expr.op, right)
 
 
-def _number(tree: Tree) -> str:
-    tree = syntax.unwrapped(tree)
-    return f"{tree.val:.15g}" if syntax.kind(tree) == "NumberLiteral" else ""
+def _number(expr: tree.Expr) -> str:
+    expr = tree.unwrapped(expr)
+    return f"{expr.value:.15g}" if isinstance(expr, tree.NumberLiteral) else ""

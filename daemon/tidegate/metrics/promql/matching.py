@@ -7,36 +7,26 @@ Errors and their texts are Prometheus' (promql/engine.go, `VectorBinop`).
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
 
 import numpy as np
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import frames
+from tidegate.metrics.promql import frames, tree
 from tidegate.metrics.promql.operators import ARITHMETIC, COMPARISON
-from tidegate.metrics.promql.values import METADATA, Context, Flags, Vec, VectorNode, fail, merge
+from tidegate.metrics.promql.values import METADATA, Context, Flags, Floats, Vec, VectorNode, fail, merge
 from tidegate.model import labels as labels_
 
-Card = Literal["one-to-one", "many-to-one", "one-to-many", "many-to-many"]
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Matching:
-    """`on(...)`, `ignoring(...)`, `group_left(...)`, `group_right(...)`."""
-
-    card: Card = "one-to-one"
-    on: bool = False
-    labels: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-
-    def groups(self, left: columns.LabelFrame, right: columns.LabelFrame) -> tuple[frames.Ids, frames.Ids, int]:
-        """The match group of each series of both sides, and how many groups there are."""
-        names: tuple[str, ...] = self.labels
-        if not self.on:
-            ignored = {labels_.NAME, *self.labels}
-            names = tuple(sorted({*left.names, *right.names} - ignored))
-        ids, count = frames.group_rows(np.concatenate([frames.project(left, names), frames.project(right, names)]))
-        return ids[: len(left)], ids[len(left) :], count
+def match_groups(
+    matching: tree.Matching, left: columns.LabelFrame, right: columns.LabelFrame
+) -> tuple[frames.Ids, frames.Ids, int]:
+    """The match group of each series of both sides, and how many groups there are."""
+    names: tuple[str, ...] = matching.labels
+    if not matching.on:
+        ignored = {labels_.NAME, *matching.labels}
+        names = tuple(sorted({*left.names, *right.names} - ignored))
+    ids, count = frames.group_rows(np.concatenate([frames.project(left, names), frames.project(right, names)]))
+    return ids[: len(left)], ids[len(left) :], count
 
 
 def _any_of_group(present: Flags, ids: frames.Ids, count: int) -> Flags:
@@ -54,7 +44,7 @@ def _any_of_group(present: Flags, ids: frames.Ids, count: int) -> Flags:
 class SetOperator(VectorNode):
     """`and`, `or`, `unless`."""
 
-    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: Matching) -> None:
+    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: tree.Matching) -> None:
         self.op = op
         self.left = left
         self.right = right
@@ -63,7 +53,7 @@ class SetOperator(VectorNode):
 
     def vector(self, ctx: Context) -> Vec:
         left, right = self.left.vector(ctx), self.right.vector(ctx)
-        left_ids, right_ids, count = self.matching.groups(left.labels, right.labels)
+        left_ids, right_ids, count = match_groups(self.matching, left.labels, right.labels)
         if self.op == "or":
             there = _any_of_group(left.mask(), left_ids, count)[:, right_ids]
             return _union(left, dataclasses.replace(right, present=right.mask() & ~there))
@@ -124,10 +114,22 @@ def _join(many_ids: frames.Ids, one_ids: frames.Ids, count: int) -> _Pairs:
     return _Pairs(many, order[starts[many_ids[many]] + nth], many_ids[many])
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Part:
+    """Some pairs of the result: both sides' values, where both are there, and their match groups."""
+
+    labels: columns.LabelFrame
+    many: Floats
+    one: Floats
+    present: Flags
+    group: frames.Ids
+    drop: Flags | None
+
+
 class VectorVector(VectorNode):
     """Arithmetic and comparison of two vectors."""
 
-    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: Matching, *, as_bool: bool) -> None:
+    def __init__(self, op: str, left: VectorNode, right: VectorNode, matching: tree.Matching, *, as_bool: bool) -> None:
         self.op = op
         self.left = left
         self.right = right
@@ -137,25 +139,68 @@ class VectorVector(VectorNode):
 
     def vector(self, ctx: Context) -> Vec:
         left, right = self.left.vector(ctx), self.right.vector(ctx)
-        if not len(left) or not len(right):
+        if self._hopeless(left, right):
             return ctx.nothing()
-        swapped = self.matching.card == "one-to-many"
-        many, one = (right, left) if swapped else (left, right)
-        many_ids, one_ids, count = self.matching.groups(many.labels, one.labels)
+        many, one = (right, left) if self._swapped else (left, right)
+        many_ids, one_ids, count = match_groups(self.matching, many.labels, one.labels)
         self._check_one_side(ctx, many, one, one_ids, count)
+        parts = self._parts(ctx, many, one, many_ids, one_ids, count)
+        present = np.concatenate([part.present for part in parts], axis=1)
+        labels = frames.stack([part.labels for part in parts]) if len(parts) > 1 else parts[0].labels
+        self._check_many_side(labels, np.concatenate([part.group for part in parts]), present, count)
+        a = np.concatenate([part.many for part in parts], axis=1)
+        b = np.concatenate([part.one for part in parts], axis=1)
+        drops = [part.drop for part in parts]
+        kept = None if any(drop is None for drop in drops) else np.concatenate([d for d in drops if d is not None])
+        return self._result(ctx, labels, a, b, present, kept)
+
+    @property
+    def _swapped(self) -> bool:
+        return self.matching.card == "one-to-many"
+
+    def _hopeless(self, left: Vec, right: Vec) -> bool:
+        """Nothing can match, and nothing is filled in."""
+        fills = self.matching.fill_left is not None or self.matching.fill_right is not None
+        return not len(left) + len(right) if fills else not (len(left) and len(right))
+
+    def _parts(
+        self, ctx: Context, many: Vec, one: Vec, many_ids: frames.Ids, one_ids: frames.Ids, count: int
+    ) -> list[_Part]:
+        """What matches, and where a side is filled in, what has no match."""
+        # Prometheus looks at them from the many side, also with group_right.
+        fill_many, fill_one = self.matching.fill_left, self.matching.fill_right
+        parts = [self._matched(ctx, many, one, many_ids, one_ids, count)]
+        if fill_one is not None and len(many):
+            lonely = many.mask() & ~_any_of_group(one.mask(), one_ids, count)[:, many_ids]
+            labels = self._labels(ctx, many.labels, self._match_labels(many.labels))
+            filled = np.full(many.values.shape, fill_one)
+            parts.append(_Part(labels, many.values, filled, lonely, many_ids, many.drop))
+        if fill_many is not None and len(one):
+            lonely = one.mask() & ~_any_of_group(many.mask(), many_ids, count)[:, one_ids]
+            labels = self._labels(ctx, self._match_labels(one.labels), one.labels)
+            filled = np.full(one.values.shape, fill_many)
+            parts.append(_Part(labels, filled, one.values, lonely, one_ids, np.zeros(len(one), np.bool_)))
+        return parts
+
+    def _matched(
+        self, ctx: Context, many: Vec, one: Vec, many_ids: frames.Ids, one_ids: frames.Ids, count: int
+    ) -> _Part:
         pairs = _join(many_ids, one_ids, count)
         ctx.budget.hold(ctx.steps * len(pairs.many))
         present = many.mask()[:, pairs.many] & one.mask()[:, pairs.one]
-        labels = self._labels(ctx, many, one, pairs)
-        self._check_many_side(labels, pairs, present, count)
-        return self._result(ctx, many, one, pairs, labels, present)
+        labels = self._labels(ctx, frames.take(many.labels, pairs.many), frames.take(one.labels, pairs.one))
+        drop = None if many.drop is None else many.drop[pairs.many]
+        return _Part(labels, many.values[:, pairs.many], one.values[:, pairs.one], present, pairs.group, drop)
+
+    def _match_labels(self, frame: columns.LabelFrame) -> columns.LabelFrame:
+        """Only the labels that decide which series belong together."""
+        names = self.matching.labels
+        return frames.keep(frame, names) if self.matching.on else frames.drop(frame, (labels_.NAME, *names))
 
     def _result(
-        self, ctx: Context, many: Vec, one: Vec, pairs: _Pairs, labels: columns.LabelFrame, present: Flags
+        self, ctx: Context, labels: columns.LabelFrame, many: Floats, one: Floats, present: Flags, kept: Flags | None
     ) -> Vec:
-        swapped = self.matching.card == "one-to-many"
-        a, b = many.values[:, pairs.many], one.values[:, pairs.one]
-        a, b = (b, a) if swapped else (a, b)
+        a, b = (one, many) if self._swapped else (many, one)
         drop = None
         if self.op in ARITHMETIC:
             values = ARITHMETIC[self.op](a, b)
@@ -163,26 +208,24 @@ class VectorVector(VectorNode):
             holds = COMPARISON[self.op](a, b)
             values = holds.astype(np.float64) if self.as_bool else a
             present = present if self.as_bool else present & holds
+            drop = kept
             if self.as_bool:
                 drop = np.ones(len(labels), np.bool_) if ctx.delayed else None
-            elif many.drop is not None:
-                drop = many.drop[pairs.many]
         return merge(Vec(labels, values, None if bool(present.all()) else present, drop))
 
-    def _labels(self, ctx: Context, many: Vec, one: Vec, pairs: _Pairs) -> columns.LabelFrame:
-        frame = many.labels
+    def _labels(self, ctx: Context, frame: columns.LabelFrame, one: columns.LabelFrame) -> columns.LabelFrame:
+        """What the result is called; `frame` is the many side's labels, row by row beside `one`."""
         if self.op in ARITHMETIC or (self.as_bool and not ctx.delayed):
             frame = frames.drop(frame, METADATA)
         if self.matching.card == "one-to-one":
             frame = (frames.keep if self.matching.on else frames.drop)(frame, self.matching.labels)
-        frame = frames.take(frame, pairs.many)
         for name in self.matching.include:
-            frame = frames.put(frame, name, frames.column(one.labels, name)[pairs.one])
+            frame = frames.put(frame, name, frames.column(one, name))
         return frame
 
     def _check_one_side(self, ctx: Context, many: Vec, one: Vec, ids: frames.Ids, count: int) -> None:
         """The one side must have at most one series of each group at each step."""
-        if int(np.bincount(ids, minlength=count).max()) < 2:
+        if not len(one) or int(np.bincount(ids, minlength=count).max()) < 2:
             return
         seen = one.mask() & np.logical_or.reduce(many.mask(), axis=1, keepdims=True)
         for step in np.flatnonzero(_crowded(seen, ids)).tolist():
@@ -204,12 +247,12 @@ class VectorVector(VectorNode):
             ";many-to-many matching not allowed: matching labels must be unique on one side"
         )
 
-    def _check_many_side(self, labels: columns.LabelFrame, pairs: _Pairs, present: Flags, count: int) -> None:
+    def _check_many_side(self, labels: columns.LabelFrame, groups: frames.Ids, present: Flags, count: int) -> None:
         """One-to-one: one pair for each group and step. Otherwise no two equal label sets within a group."""
-        keys = pairs.group
+        keys = groups
         message = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
         if self.matching.card != "one-to-one":
-            keys = frames.group_rows(labels.codes)[0] * count + pairs.group
+            keys = frames.group_rows(labels.codes)[0] * count + groups
             message = "multiple matches for labels: grouping labels must ensure unique matches"
         if bool(_crowded(present, keys).any()):
             raise fail(message)

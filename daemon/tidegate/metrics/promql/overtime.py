@@ -215,6 +215,83 @@ def _ranked(ordered: Floats, rank: Floats) -> Floats:
     return np.where(rank < 0, np.nan, ordered[index, np.arange(ordered.shape[1])])
 
 
+def median_deviation(windows: Windows) -> tuple[Floats, Flags]:
+    """`mad_over_time`: the median distance from the median; NaN as soon as one sample is."""
+
+    def reduce(rows: Floats, mask: Flags | None) -> Floats:
+        counts = _counts(rows, mask)
+        none = np.zeros(rows.shape[1])
+        median = quantiles(np.sort(_kept(rows, mask, np.inf), axis=0), none, counts, 0.5)
+        apart = np.sort(_kept(np.abs(rows - median), mask, np.inf), axis=0)
+        return np.where(_holes(rows, mask) > 0, np.nan, quantiles(apart, none, counts, 0.5))
+
+    return _each(windows, reduce), windows.at_least(1)
+
+
+# --- when --------------------------------------------------------------------------------------------------------
+
+
+def _seconds(windows: Windows, rows: Rows) -> Floats:
+    shape = (len(windows.lo), windows.panel.values.shape[1])
+    return np.broadcast_to(windows.panel.wide(windows.panel.pick_time(rows)) / 1000.0, shape).copy()
+
+
+def time_of_first(windows: Windows) -> tuple[Floats, Flags]:
+    """`ts_of_first_over_time`, in seconds."""
+    return _seconds(windows, windows.lo), windows.at_least(1)
+
+
+def time_of_last(windows: Windows) -> tuple[Floats, Flags]:
+    """`ts_of_last_over_time`, in seconds."""
+    return _seconds(windows, windows.hi - 1), windows.at_least(1)
+
+
+def time_of_extreme(kind: Literal["min", "max"]) -> Function:
+    """`ts_of_max_over_time` and `ts_of_min_over_time`: of the last of several equal ones; NaN only where all are."""
+    pick = np.fmin if kind == "min" else np.fmax
+
+    def function(windows: Windows) -> tuple[Floats, Flags]:
+        panel = windows.panel
+        result = np.zeros((len(windows.lo), panel.values.shape[1]))
+        for step, begin, end, mask in windows.slabs():
+            if end > begin:
+                rows = panel.values[begin:end]
+                there = np.ones(rows.shape, np.bool_) if mask is None else np.broadcast_to(mask, rows.shape)
+                best = pick.reduce(np.where(there, rows, np.nan), axis=0)
+                hits = there & ((rows == best) | np.isnan(best))
+                found = len(rows) - 1 - hits[::-1].argmax(axis=0)
+                times = np.broadcast_to(panel.wide(panel.times[begin:end]), rows.shape)
+                result[step] = times[found, np.arange(rows.shape[1])] / 1000.0
+        return result, windows.at_least(1)
+
+    return function
+
+
+def smoothed(windows: Windows, factors: Floats, trends: Floats) -> tuple[Floats, Flags]:
+    """`double_exponential_smoothing`; both factors [steps], between 0 and 1."""
+    result = np.zeros((len(windows.lo), windows.panel.values.shape[1]))
+    for step, begin, end, mask in windows.slabs():
+        if end - begin > 1:
+            rows = windows.panel.values[begin:end]
+            there = np.ones(rows.shape, np.bool_) if mask is None else np.broadcast_to(mask, rows.shape)
+            result[step] = _levels(rows, there, float(factors[step]), float(trends[step]))
+    return result, windows.at_least(2)
+
+
+def _levels(rows: Floats, there: Flags, factor: float, trend: float) -> Floats:
+    """The smoothed level after the last sample of each column."""
+    level, before, slope_ = np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    seen = np.zeros(rows.shape[1], np.int64)
+    for row, here in zip(rows, there, strict=True):
+        slope_ = np.where(here & (seen == 1), row - level, slope_)
+        slope_ = np.where(here & (seen > 1), trend * (level - before) + (1 - trend) * slope_, slope_)
+        fresh = factor * row + (1 - factor) * (level + slope_)
+        before = np.where(here & (seen > 0), level, before)
+        level = np.where(here, np.where(seen == 0, row, fresh), level)
+        seen = seen + here
+    return level
+
+
 # --- straight lines ----------------------------------------------------------------------------------------------
 
 

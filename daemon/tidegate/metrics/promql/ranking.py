@@ -46,7 +46,7 @@ class TopK(VectorNode):
         self.children = (k, operand)
 
     def vector(self, ctx: Context) -> Vec:
-        k, vec = self._sizes(ctx), self.operand.vector(ctx)
+        k, vec = sizes(self.k, ctx), self.operand.vector(ctx)
         if k is None or not len(vec):
             return ctx.nothing()
         groups = group(vec.labels, self.grouping)
@@ -63,18 +63,20 @@ class TopK(VectorNode):
             return found.take(shown[chosen[0, shown] & present[0, shown]])
         return found
 
-    def _sizes(self, ctx: Context) -> Floats | None:
-        k = self.k.scalar(ctx)
-        usable = k[~np.isnan(k)]
-        if len(usable) and len(usable) == len(k) and float(usable.max()) < 1:
-            return None
-        if len(usable) < len(k):
-            raise fail("Parameter value is NaN")
-        if float(k.min()) <= -_INT64:
-            raise fail(f"Scalar value {_go(float(k.min()))} underflows int64")
-        if float(k.max()) >= _INT64:
-            raise fail(f"Scalar value {_go(float(k.max()))} overflows int64")
-        return np.trunc(k)
+
+def sizes(parameter: ScalarNode, ctx: Context) -> Floats | None:
+    """How many series are wanted at each step; None when it is none at any."""
+    k = parameter.scalar(ctx)
+    usable = k[~np.isnan(k)]
+    if len(usable) and len(usable) == len(k) and float(usable.max()) < 1:
+        return None
+    if len(usable) < len(k):
+        raise fail("Parameter value is NaN")
+    if float(k.min()) <= -_INT64:
+        raise fail(f"Scalar value {_go(float(k.min()))} underflows int64")
+    if float(k.max()) >= _INT64:
+        raise fail(f"Scalar value {_go(float(k.max()))} overflows int64")
+    return np.trunc(k)
 
 
 def _go(value: float) -> str:

@@ -47,7 +47,8 @@ class When:
         return (first - self.offset, last - self.offset) if fixed is None else (fixed - self.offset,) * 2
 
 
-def _load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: int) -> columns.Selection:
+def load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: int) -> columns.Selection:
+    """The samples in (start, end], paid for from the query's budget."""
     selection = ctx.reader.select(matchers, start, end)
     ctx.budget.spend(sum(block.values.size for block in selection.blocks))
     return selection
@@ -62,7 +63,7 @@ class InstantSelector(VectorNode):
 
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
-        selection = _load(ctx, self.matchers, first - ctx.lookback, last)
+        selection = load(ctx, self.matchers, first - ctx.lookback, last)
         ctx.sources[id(self)] = blocks.source(selection, stale=True, newest=first == last)
 
     def vector(self, ctx: Context) -> Vec:
@@ -97,7 +98,7 @@ class RangeSelector(RangeNode):
 
     def plan(self, ctx: Context, first: int, last: int) -> None:
         first, last = self.when.interval(ctx, first, last)
-        ctx.sources[id(self)] = blocks.source(_load(ctx, self.matchers, first - self.span, last), stale=False)
+        ctx.sources[id(self)] = blocks.source(load(ctx, self.matchers, first - self.span, last), stale=False)
 
     def windows(self, ctx: Context) -> panels.Ranges:
         source, ends = ctx.sources[id(self)], self.when.times(ctx)

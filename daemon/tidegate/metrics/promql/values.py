@@ -145,6 +145,8 @@ class Context:
     query_start: int
     query_end: int
     """What `start()` and `end()` of the `@` modifier stand for."""
+    query_step: int
+    """Milliseconds between the query's steps; 0 for an instant query."""
     lookback: int
     subquery_step: int
     delayed: bool

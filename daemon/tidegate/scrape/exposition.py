@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tidegate.scrape.protocols import Format
 
 DROPPED = -2
 """Column of a series that is not wanted."""
+_NOWHERE, _NO_SAMPLE = -1, -2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,13 +46,19 @@ class Parsed:
 class _Shape:
     """The last exposition, line by line."""
 
-    page: reading.Page
+    form: Format
     prefixes: list[str]
-    """What stands before the value; `reading.NEVER` for what is no sample."""
+    """What stands before the value; the whole of what is no sample."""
+    length: int
+    """Characters of all of them."""
+    tails: list[str]
+    """The values as written; empty for what is no sample."""
+    extras: Mapping[int, str]
+    """Exemplars as written, by their line."""
     columns: series.Columns
-    """For each line; `reading.COMMENT` for what is no sample."""
+    """`reading.COMMENT` for what is no sample."""
     slots: series.Columns
-    """For each line where its value stands among the values, -1 for nowhere."""
+    """Where each value stands among the values: `_NOWHERE`, and `_NO_SAMPLE` for what is none."""
     stamped: dict[reading.Context, dict[str, int]]
     """Columns of samples with timestamps, by the beginnings of their lines."""
     contexts: list[tuple[int, reading.Context]]
@@ -66,8 +73,8 @@ class _Shape:
         for (start, context), end in zip(self.contexts, ends, strict=True):
             heads = known.setdefault(context, {})
             for prefix, column in zip(self.prefixes[start:end], columns[start:end], strict=True):
-                heads[prefix[:-1]] = column
-            heads.pop("", None)  # that of lines that are no samples
+                if column != reading.COMMENT:
+                    heads[prefix[:-1]] = column
         return known
 
 
@@ -96,7 +103,7 @@ class Parser:
         text = body.decode("utf-8", "surrogateescape")
         page = reading.page(text, form)
         shape = self._shape
-        if shape is not None and shape.page.form is not form:
+        if shape is not None and shape.form is not form:
             shape = None
         parsed = _again(shape, page) if shape is not None else None
         return parsed if parsed is not None else self._anew(shape, page, careful=_odd(body, text))
@@ -110,15 +117,19 @@ class Parser:
             if careful:
                 raise
             return self._anew(None, page, careful=True)  # which finds the first of several errors
-        values = quick.numbers(read.numbers, "".join(read.numbers))
+        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+        texts = list(itertools.compress(read.tails, (columns != reading.COMMENT).tolist()))
+        values = quick.numbers(texts, "".join(texts))
         if values is None and not careful:
             return self._anew(None, page, careful=True)
         if values is None:
-            values = np.array([lines.number(raw) for raw in read.numbers], np.float64)
-        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+            values = np.array([lines.number(raw) for raw in texts], np.float64)
         parsed, slots = self._judged(read, columns, values)
-        shown = dataclasses.replace(page, whole=())
-        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_heads, read.contexts, parsed)
+        length = sum(map(len, read.prefixes))
+        self._shape = _Shape(
+            *(page.form, read.prefixes, length, read.tails, page.extras),
+            *(columns, slots, read.stamped_heads, read.contexts, parsed),
+        )
         self.families = read.families
         return parsed
 
@@ -130,7 +141,8 @@ class Parser:
         wanted = np.flatnonzero(of_lines[at] >= 0)
         first = _firsts(of_lines[at[wanted]])
         kept = wanted[first]
-        slots = np.full(of_lines.size, -1, np.int32)
+        slots = np.full(of_lines.size, _NO_SAMPLE, np.int32)
+        slots[at] = _NOWHERE
         slots[at[kept]] = np.arange(kept.size, dtype=np.int32)
         parsed = Parsed(
             of_lines[at[kept]],
@@ -154,25 +166,23 @@ class Parser:
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     """The same lines as the last time but for their values; None when they are not."""
-    if shape.stamped or len(page.cut) != len(shape.page.cut):
+    if shape.stamped or len(page.cut) != len(shape.prefixes):
         return None
-    changed = list(map(operator.ne, page.cut, shape.page.cut))
-    fresh = list(itertools.compress(page.cut, changed))
-    prefixes = list(itertools.compress(shape.prefixes, changed))
-    texts = list(map(str.removeprefix, fresh, prefixes))
-    joined = "".join(texts)
+    tails = list(map(str.removeprefix, page.cut, shape.prefixes))
     # A beginning that is not there is not taken away, and shows in the sum.
-    if len(joined) + sum(map(len, prefixes)) != sum(map(len, fresh)):
+    if len("".join(tails)) + shape.length != page.length:
         return None
-    numbers, exemplars = quick.numbers(texts, joined), _exemplars(shape, page)
-    if numbers is None or exemplars is None:
+    changed = list(map(operator.ne, tails, shape.tails))
+    texts = list(itertools.compress(tails, changed))
+    slots = shape.slots[np.fromiter(changed, np.bool_, len(changed))]
+    numbers, exemplars = quick.numbers(texts, "".join(texts)), _exemplars(shape, page)
+    if numbers is None or exemplars is None or (slots == _NO_SAMPLE).any():
         return None
     values = shape.parsed.values.copy()
-    slots = shape.slots[np.fromiter(changed, np.bool_, len(changed))]
     wanted = slots >= 0
     values[slots[wanted]] = numbers[wanted]
     parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
-    shape.page, shape.parsed = dataclasses.replace(page, whole=()), parsed
+    shape.tails, shape.extras, shape.parsed = tails, page.extras, parsed
     return parsed
 
 
@@ -180,7 +190,7 @@ def _exemplars(shape: _Shape, page: reading.Page) -> tuple[tuple[int, lines.Exem
     """Those that changed; None when one cannot be read."""
     found = []
     for index, text in page.extras.items():
-        if shape.page.extras.get(index) != text:
+        if shape.extras.get(index) != text:
             exemplar = openmetrics.exemplar(text)
             if exemplar is None:
                 return None

@@ -93,6 +93,8 @@ class Sets:
 
     def _many(self, text: str, parts: list[str]) -> labels_.Labels | None:
         """A series with several labels."""
+        if parts[-1] != "}":
+            return None
         shape, values = tuple(parts[::2]), parts[1::2]
         try:
             plan = self._plans[shape]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -47,10 +47,14 @@ class _Shape:
     """The last exposition, line by line."""
 
     form: Format
-    prefixes: list[str]
-    """What stands before the value; the whole of what is no sample."""
+    lines: Sequence[str]
+    """Without exemplars; empty when `prefixes` are made."""
+    prefixes: Sequence[str]
+    """What stands before the value; the whole of what is no sample. Empty until they are needed."""
+    odd: Mapping[int, str]
+    """Those that are not simply the line without its value."""
     length: int
-    """Characters of all of them."""
+    """Characters of all prefixes."""
     tails: list[str]
     """The values as written; empty for what is no sample."""
     extras: Mapping[int, str]
@@ -65,8 +69,18 @@ class _Shape:
     """Where one begins, by the index of the line."""
     parsed: Parsed
 
+    def prepare(self) -> None:
+        """Make the prefixes."""
+        if self.lines:
+            prefixes = list(map(str.removesuffix, self.lines, self.tails))
+            for index, prefix in self.odd.items():
+                prefixes[index] = prefix
+            self.prefixes, self.lines, self.odd = prefixes, (), {}
+            self.length = sum(map(len, prefixes))
+
     def known(self) -> reading.Known:
         """Columns by the beginnings of lines."""
+        self.prepare()
         known = {context: dict(heads) for context, heads in self.stamped.items()}
         columns = self.columns.tolist()
         ends = [*(start for start, _ in self.contexts[1:]), len(columns)]
@@ -125,9 +139,8 @@ class Parser:
         if values is None:
             values = np.array([lines.number(raw) for raw in texts], np.float64)
         parsed, slots = self._judged(read, columns, values)
-        length = sum(map(len, read.prefixes))
         self._shape = _Shape(
-            *(page.form, read.prefixes, length, read.tails, page.extras),
+            *(page.form, page.cut, (), read.prefixes, 0, read.tails, page.extras),
             *(columns, slots, read.stamped_heads, read.contexts, parsed),
         )
         self.families = read.families
@@ -166,8 +179,9 @@ class Parser:
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     """The same lines as the last time but for their values; None when they are not."""
-    if shape.stamped or len(page.cut) != len(shape.prefixes):
+    if shape.stamped or len(page.cut) != len(shape.tails):
         return None
+    shape.prepare()
     tails = list(map(str.removeprefix, page.cut, shape.prefixes))
     # A beginning that is not there is not taken away, and shows in the sum.
     if len("".join(tails)) + shape.length != page.length:

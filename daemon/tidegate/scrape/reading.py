@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -71,8 +70,8 @@ class Reading:
         size = len(given.whole)
         self.columns = [COMMENT] * size
         """For each line; `COMMENT` for what is no sample, and for a sample with a timestamp."""
-        self.prefixes = list(given.whole)
-        """For each line what stands before its value; the whole of what is no sample."""
+        self.prefixes: dict[int, str] = {}
+        """What stands before the value, of lines where it is not simply the line without its last word."""
         self.tails = [""] * size
         """For each line its value as written; empty for what is no sample."""
         self.stamped: list[tuple[int, int, float]] = []
@@ -90,7 +89,7 @@ class Reading:
             for index in range(len(self._page.whole)):
                 self._with_care(index)
             return
-        columns, prefixes, tails = self.columns, self.prefixes, self.tails
+        columns, tails = self.columns, self.tails
         of, resolve, get = self._sets.of, self._resolve, known.get(self._sets.context, _NOTHING).get
         for index, line in enumerate(self._page.cut):
             head, _, tail = line.rpartition(" ")
@@ -102,14 +101,12 @@ class Reading:
                     get = known.get(self._sets.context, _NOTHING).get
                     continue
                 column = resolve(labels)
-            columns[index], prefixes[index], tails[index] = column, head + " ", tail
+            columns[index], tails[index] = column, tail
         for index in self._page.extras:
             if columns[index] != COMMENT:
                 self._exemplar(index, columns[index])
 
     def _comment(self, index: int, line: str) -> None:
-        # Shared between targets, for these texts are long and the same everywhere.
-        self.prefixes[index], self.tails[index] = sys.intern(line), ""
         said = (None if self._careful else quick.comment(line)) or self._comment_of(line, index + 1)
         if said is not None:
             self.families.add(said)
@@ -137,12 +134,11 @@ class Reading:
                 self._with_care(index)
                 return
             column = self._resolve(labels)
-        self._add_stamped(index, text, stamp, column, value)
+        self._add_stamped(text, stamp, column, value)
         if index in self._page.extras:
             self._exemplar(index, column, stamp)
 
-    def _add_stamped(self, index: int, head: str, stamp: int, column: int, value: float) -> None:
-        self.tails[index] = ""
+    def _add_stamped(self, head: str, stamp: int, column: int, value: float) -> None:
         self.stamped.append((stamp, column, value))
         self.stamped_heads.setdefault(self._sets.context, {})[head] = column
 
@@ -165,7 +161,7 @@ class Reading:
         if sample.timestamp is None:
             self.columns[index], self.tails[index] = column, sample.number
         else:
-            self._add_stamped(index, sample.prefix[:-1], sample.timestamp, column, sample.value)
+            self._add_stamped(sample.prefix[:-1], sample.timestamp, column, sample.value)
         if sample.exemplar is not None and (
             self._careful or index not in self._page.extras or sample.timestamp is not None
         ):

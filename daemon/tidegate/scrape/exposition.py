@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -68,6 +69,8 @@ class _Shape:
     contexts: list[tuple[int, reading.Context]]
     """Where one begins, by the index of the line."""
     parsed: Parsed
+    restless: bool = False
+    """Whether most values changed the last time: then each is converted without a look at the one before."""
 
     def prepare(self) -> None:
         """Make the prefixes."""
@@ -75,6 +78,8 @@ class _Shape:
             prefixes = list(map(str.removesuffix, self.lines, self.tails))
             for index, prefix in self.odd.items():
                 prefixes[index] = prefix
+            for index in np.flatnonzero(self.slots == _NO_SAMPLE).tolist():
+                prefixes[index] = sys.intern(prefixes[index])  # long texts that many targets share
             self.prefixes, self.lines, self.odd = prefixes, (), {}
             self.length = sum(map(len, prefixes))
 
@@ -183,21 +188,38 @@ def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
         return None
     shape.prepare()
     tails = list(map(str.removeprefix, page.cut, shape.prefixes))
+    length = len("".join(tails))
     # A beginning that is not there is not taken away, and shows in the sum.
-    if len("".join(tails)) + shape.length != page.length:
+    if length + shape.length != page.length:
         return None
-    changed = list(map(operator.ne, tails, shape.tails))
-    texts = list(itertools.compress(tails, changed))
-    slots = shape.slots[np.fromiter(changed, np.bool_, len(changed))]
-    numbers, exemplars = quick.numbers(texts, "".join(texts)), _exemplars(shape, page)
-    if numbers is None or exemplars is None or (slots == _NO_SAMPLE).any():
+    values, exemplars = _values(shape, tails, length), _exemplars(shape, page)
+    if values is None or exemplars is None:
+        return None
+    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
+    shape.tails, shape.extras, shape.parsed = tails, page.extras, parsed
+    return parsed
+
+
+def _values(shape: _Shape, tails: list[str], length: int) -> series.Values | None:
+    """The values, of which only those are converted that changed; None when one cannot be read."""
+    if shape.restless:
+        changed = shape.slots != _NO_SAMPLE
+        texts = list(itertools.compress(tails, changed.tolist()))
+    else:
+        differ = list(map(operator.ne, tails, shape.tails))
+        texts = list(itertools.compress(tails, differ))
+        changed = np.fromiter(differ, np.bool_, len(differ))
+    joined = "".join(texts)
+    slots = shape.slots[changed]
+    something = len(joined) != length if shape.restless else bool((slots == _NO_SAMPLE).any())
+    numbers = quick.numbers(texts, joined)
+    if something or numbers is None:  # something stands where there was no sample
         return None
     values = shape.parsed.values.copy()
     wanted = slots >= 0
     values[slots[wanted]] = numbers[wanted]
-    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
-    shape.tails, shape.extras, shape.parsed = tails, page.extras, parsed
-    return parsed
+    shape.restless = 2 * len(texts) > len(tails)
+    return values
 
 
 def _exemplars(shape: _Shape, page: reading.Page) -> tuple[tuple[int, lines.Exemplar], ...] | None:

@@ -166,6 +166,12 @@ LINES = st.sampled_from(
 )
 
 
+def test_a_value_of_a_dropped_series_goes_nowhere() -> None:
+    quick = Quick()
+    for body in (b"az 1\nb 1\n", b"az 2\nb 1\n", b"az 3\nb 4\n", b"az 4\nb 5\n"):
+        assert quick.read(body, Format.TEXT) == with_care(body, Format.TEXT)
+
+
 @given(
     st.lists(LINES, min_size=1, max_size=10),
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 10**18)), min_size=2, max_size=6),

@@ -71,6 +71,10 @@ class _Shape:
     parsed: Parsed
     restless: bool = False
     """Whether most values changed the last time: then each is converted without a look at the one before."""
+    sampled: list[bool] = dataclasses.field(default_factory=list)
+    """Which lines are samples."""
+    sample_slots: series.Columns = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    """Their slots."""
 
     def prepare(self) -> None:
         """Make the prefixes."""
@@ -78,7 +82,9 @@ class _Shape:
             prefixes = list(map(str.removesuffix, self.lines, self.tails))
             for index, prefix in self.odd.items():
                 prefixes[index] = prefix
-            for index in np.flatnonzero(self.slots == _NO_SAMPLE).tolist():
+            sampled = self.slots != _NO_SAMPLE
+            self.sampled, self.sample_slots = sampled.tolist(), self.slots[sampled]
+            for index in np.flatnonzero(~sampled).tolist():
                 prefixes[index] = sys.intern(prefixes[index])  # long texts that many targets share
             self.prefixes, self.lines, self.odd = prefixes, (), {}
             self.length = sum(map(len, prefixes))
@@ -201,24 +207,27 @@ def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
 
 
 def _values(shape: _Shape, tails: list[str], length: int) -> series.Values | None:
-    """The values, of which only those are converted that changed; None when one cannot be read."""
+    """The values; None when one cannot be read, or something stands where there was no sample."""
     if shape.restless:
-        changed = shape.slots != _NO_SAMPLE
-        texts = list(itertools.compress(tails, changed.tolist()))
+        texts = list(itertools.compress(tails, shape.sampled))
+        joined, slots = "".join(texts), shape.sample_slots
+        if len(joined) != length:
+            return None
     else:
-        differ = list(map(operator.ne, tails, shape.tails))
-        texts = list(itertools.compress(tails, differ))
-        changed = np.fromiter(differ, np.bool_, len(differ))
-    joined = "".join(texts)
-    slots = shape.slots[changed]
-    something = len(joined) != length if shape.restless else bool((slots == _NO_SAMPLE).any())
+        changed = list(map(operator.ne, tails, shape.tails))
+        texts = list(itertools.compress(tails, changed))
+        joined, slots = "".join(texts), shape.slots[np.fromiter(changed, np.bool_, len(changed))]
+        if (slots == _NO_SAMPLE).any():
+            return None
     numbers = quick.numbers(texts, joined)
-    if something or numbers is None:  # something stands where there was no sample
+    if numbers is None:
         return None
+    shape.restless = 2 * len(texts) > shape.sample_slots.size
+    if numbers.size == shape.parsed.values.size == shape.sample_slots.size:
+        return numbers  # all of them, each with a place of its own
     values = shape.parsed.values.copy()
     wanted = slots >= 0
     values[slots[wanted]] = numbers[wanted]
-    shape.restless = 2 * len(texts) > len(tails)
     return values
 
 

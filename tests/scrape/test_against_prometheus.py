@@ -41,6 +41,8 @@ s{quantile="0.50"} 1
 s{quantile="1",B="c"} 2
 # TYPE g gauge
 g{le="1",quantile="1"} 5
+# TYPE h2 histogram
+other{le="1",quantile="1"} 6
 """,
     ),
     "spaces": (TEXT, 'a  1\nb {c="d" , e = "f" , }\t2\n\n \t\n# just a comment\n#TYPE\n# HELP i\ni 3 \nj{} 4'),

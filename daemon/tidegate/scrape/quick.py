@@ -62,28 +62,23 @@ class Sets:
         self._plans: dict[tuple[str, ...], _Plan | None] = {}
         self._orders: dict[tuple[str, ...], _Order | None] = {}
         self._numbers: dict[str, str] = {}
-        self._family = ""
-        self._label = ""
+        self.context = ""
+        """What a label set depends on beside its text: the label whose number has one form."""
 
-    def enter(self, family: str, kind: str) -> None:
-        """The samples of a family follow, as its TYPE line says."""
-        label = canonical.LABELS.get(kind) if self._normal else None
-        if label or self._label:
+    def enter(self, kind: str) -> None:
+        """A TYPE line: as in Prometheus it holds until the next one, for samples of any name."""
+        label = canonical.LABELS.get(kind, "") if self._normal else ""
+        if label != self.context:
             self._plans.clear()
             self._singles.clear()
             self._pairs.clear()
-        self._family, self._label = (family, label) if label else ("", "")
-
-    @property
-    def context(self) -> tuple[str, str]:
-        """What the label set of a series depends on beside its text: the family, and the label whose number has one form."""
-        return self._family, self._label
+        self.context = label
 
     def corrected(self, labels: labels_.Labels) -> labels_.Labels:
         """A label set that was read elsewhere, with its number in its one form."""
-        if not self._label or not labels_.get(labels, labels_.NAME).startswith(self._family):
+        if not self.context:
             return labels
-        return tuple((name, canonical.number(value) if name == self._label else value) for name, value in labels)
+        return tuple((name, canonical.number(value) if name == self.context else value) for name, value in labels)
 
     def of(self, text: str) -> labels_.Labels | None:
         """The label set of `name` or `name{label="value",...}`; None for what has to be read with care."""
@@ -144,7 +139,7 @@ class Sets:
         if named is None or order is None or not brace:
             return None
         names, pick, written = order
-        number = written.index(self._label) if self._label in written and name.startswith(self._family) else -1
+        number = written.index(self.context) if self.context in written else -1
         if len(names) == 1:
             self._singles[shape[0]] = (named[0], names[0], number >= 0)
         elif len(names) == 2:

@@ -21,7 +21,7 @@ _NOTHING: Mapping[str, int] = {}
 _STAMP = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
-Context: TypeAlias = tuple[str, str]
+Context: TypeAlias = str
 """See `quick.Sets.context`."""
 Known: TypeAlias = Mapping[Context, Mapping[str, int]]
 """Columns by the beginnings of lines (without the last space), in each context."""
@@ -111,7 +111,7 @@ class Reading:
         if said is not None:
             self.families.add(said)
             if said[0] == "TYPE":
-                self._sets.enter(said[1], said[2])
+                self._sets.enter(said[2])
                 if self._sets.context != self.contexts[-1][1]:
                     self.contexts.append((index, self._sets.context))
 

@@ -79,6 +79,8 @@ gh_bucket{le="5"} 1
 """,
     ),
     "careless": (OPENMETRICS, '# TYPE a counter\na_total -1\n# TYPE a counter\nb 1\na_total{x="y",} 2\n# EOF'),
+    "nothing": (OPENMETRICS, ""),
+    "glued": (TEXT, 'a{a="b"}1\na0.5\nb-3 5000\nc{d="e"}+Inf\n'),
     "no end": (OPENMETRICS, "a 1\n"),
     "after the end": (OPENMETRICS, "a 1\n# EOF\nb 1\n"),
     "two spaces": (OPENMETRICS, "a  1\n# EOF\n"),

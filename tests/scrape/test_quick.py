@@ -126,6 +126,7 @@ ENDED = BODIES.map(lambda body: f"{body}\n# EOF\n" if not body.endswith("\n") el
 @given(st.lists(BODIES, min_size=1, max_size=4))
 @example(['a{b="c"}"x 1\n'])
 @example(['a{b="c"} 1\n', 'a{b="c"}1\n', "1\n", 'a{b="c"} \n'])
+@example(["a0.5\n", "a01.5\n", "a0 1.5\na 5\n", 'a{b="c"}1\na{b="c"}12\n', 'a{b="c"}1 5\n'])
 @example(['# TYPE a histogram\na{le="1"} 1\n', 'a{le="1"} 1\n'])
 def test_text_is_read_the_same_in_every_way(bodies: list[str]) -> None:
     quick = Quick()

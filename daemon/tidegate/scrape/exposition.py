@@ -98,7 +98,7 @@ class _Shape:
         for (start, context), end in zip(self.contexts, ends, strict=True):
             heads = known.setdefault(context, {})
             for prefix, column in zip(self.prefixes[start:end], columns[start:end], strict=True):
-                if column != reading.COMMENT:
+                if column != reading.COMMENT and prefix[-1:] in (" ", "\t"):
                     heads[prefix[:-1]] = column
         return known
 
@@ -125,6 +125,8 @@ class Parser:
 
     def parse(self, body: bytes, form: Format = Format.TEXT) -> Parsed:
         """Parse one exposition. Raises `TransientError` (reason `parse`) with line and column."""
+        if not body:
+            form = Format.TEXT  # as in Prometheus nothing is no error in any format
         text = body.decode("utf-8", "surrogateescape")
         page = reading.page(text, form)
         shape = self._shape
@@ -150,6 +152,8 @@ class Parser:
         if values is None:
             values = np.array([lines.number(raw) for raw in texts], np.float64)
         parsed, slots = self._judged(read, columns, values)
+        for index in read.glued:
+            read.prefixes[index], read.tails[index] = page.cut[index], ""
         self._shape = _Shape(
             *(page.form, page.cut, (), read.prefixes, 0, read.tails, page.extras),
             *(columns, slots, read.stamped_heads, read.contexts, parsed),

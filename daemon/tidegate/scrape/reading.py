@@ -74,6 +74,8 @@ class Reading:
         """What stands before the value, of lines where it is not simply the line without its last word."""
         self.tails = [""] * size
         """For each line its value as written; empty for what is no sample."""
+        self.glued: list[int] = []
+        """Lines whose value does not stand behind a space: what begins alike may be another series."""
         self.stamped: list[tuple[int, int, float]] = []
         """(milliseconds, column, value)."""
         self.stamped_heads: dict[Context, dict[str, int]] = {}
@@ -158,10 +160,14 @@ class Reading:
         sample = self._sample(line, index + 1)
         column = self._resolve(self._sets.corrected(sample.labels))
         self.prefixes[index] = sample.prefix
-        if sample.timestamp is None:
-            self.columns[index], self.tails[index] = column, sample.number
+        spaced = sample.prefix[-1:] in (" ", "\t")
+        if sample.timestamp is not None:
+            head = sample.prefix[:-1] if spaced else sample.prefix
+            self._add_stamped(head, sample.timestamp, column, sample.value)
         else:
-            self._add_stamped(sample.prefix[:-1], sample.timestamp, column, sample.value)
+            self.columns[index], self.tails[index] = column, sample.number
+            if not spaced:
+                self.glued.append(index)
         if sample.exemplar is not None and (
             self._careful or index not in self._page.extras or sample.timestamp is not None
         ):

@@ -1,7 +1,7 @@
 """Prometheus' text formats 0.0.4 and 1.0.0, line by line.
 
-Accepts what Prometheus' own parser accepts: classic and quoted (UTF-8) names, spaces and tabs between the parts, a comma
-after the last label. Speed is the business of `scrape.quick`, which leaves to this what it does not take.
+Accepts what Prometheus' own parser accepts: classic and quoted (UTF-8) names, spaces and tabs or nothing between the
+parts, a comma after the last label. Speed is the business of `scrape.quick`, which leaves to this what it does not take.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -12,7 +12,7 @@ import re
 
 from tidegate.scrape import lines
 
-_REST = re.compile(r"[ \t]+(\S+)(?:[ \t]+(-?[0-9]{1,18}))?[ \t]*$", re.ASCII)
+_REST = re.compile(r"[ \t]*([^{\s]+)(?:[ \t]+(-?[0-9]{1,18}))?[ \t]*$", re.ASCII)
 _COMMENT = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)(?:[ \t]+|$)")
 _HELP_ESCAPE = re.compile(r"\\([\\n])")
 TYPES = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})

@@ -7,6 +7,7 @@ sets are those that Prometheus 3 stores, as in the product. OpenMetrics: a made 
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import pathlib
@@ -51,12 +52,8 @@ def _openmetrics(more: Callable[[int], int]) -> str:
         ]
         lines += [f"# HELP h{family}_seconds One of many.", f"# TYPE h{family}_seconds histogram"]
         lines += [f'h{family}_seconds_bucket{{le="{n / 4}"}} {n + 1 + more(family)}' for n in range(9)]
-        lines += [
-            (
-                f'h{family}_seconds_bucket{{le="+Inf"}} {10 + more(family)}'
-                f' # {{id="{family + more(family):016x}"}} 3.5 1700000000.123'
-            )
-        ]
+        exemplar = f'{{id="{family + more(family):016x}"}} 3.5 1700000000.123'
+        lines += [f'h{family}_seconds_bucket{{le="+Inf"}} {10 + more(family)} # {exemplar}']
         lines += [
             f"h{family}_seconds_count {10 + more(family)}",
             f"h{family}_seconds_sum {family / 7 + more(family)!r}",
@@ -70,7 +67,7 @@ def changed(text: str, step: int) -> list[str]:
 
     def other(found: re.Match[str]) -> str:
         if step and next(count) % step == 0:
-            return f"{found[1]}1{found[2]}" if found[2][0] != "0" else f"{found[1]}1"
+            return f"{found[1]}{int(found[2][0]) % 9 + 1}{found[2][1:]}"
         return found[0]
 
     return [text, LAST.sub(other, text)]
@@ -85,8 +82,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def parser() -> exposition.Parser:
     """A parser that gives each series the next column."""
-    columns: dict[labels.Labels, int] = {}
-    return exposition.Parser(lambda name: columns.setdefault(name, len(columns)), canonical=True)
+    columns: dict[labels.Labels, int] = collections.defaultdict(itertools.count().__next__)
+    return exposition.Parser(columns.__getitem__, canonical=True)
 
 
 def warm(form: Format, bodies: Iterable[str]) -> Iterator[Callable[[], object]]:

@@ -169,7 +169,7 @@ def test_churning_series_are_forgotten() -> None:
         target.parse(f'a{{i="{number}"}} 1\n')
     shape = target.parser._shape
     assert shape is not None
-    assert shape.known() == {("", ""): {'a{i="49"}': 49}}
+    assert shape.known() == {"": {'a{i="49"}': 49}}
 
 
 def test_dropped_series_stay_dropped_and_are_counted_as_scraped() -> None:

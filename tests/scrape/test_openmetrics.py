@@ -144,7 +144,7 @@ def test_buckets_have_one_name_in_both_formats() -> None:
             target.parser.parse(body.encode(), form)
         found.append([labels.text(name) for name in target.columns])
     assert found[0] == found[1]
-    assert found[0] == ['a_bucket{le="1.0"}', 'a_bucket{le="1e+06"}', 'a_bucket{le="+Inf"}', 'a{le="x"}', 'b{le="1"}']
+    assert found[0] == ['a_bucket{le="1.0"}', 'a_bucket{le="1e+06"}', 'a_bucket{le="+Inf"}', 'a{le="x"}', 'b{le="1.0"}']
 
 
 def test_a_changed_type_changes_what_its_samples_are_called() -> None:

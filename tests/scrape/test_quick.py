@@ -126,6 +126,7 @@ ENDED = BODIES.map(lambda body: f"{body}\n# EOF\n" if not body.endswith("\n") el
 @given(st.lists(BODIES, min_size=1, max_size=4))
 @example(['a{b="c"}"x 1\n'])
 @example(['a{b="c"} 1\n', 'a{b="c"}1\n', "1\n", 'a{b="c"} \n'])
+@example(["a0.5\n", "a01.5\n", "a0 1.5\na 5\n", 'a{b="c"}1\na{b="c"}12\n', 'a{b="c"}1 5\n'])
 @example(['# TYPE a histogram\na{le="1"} 1\n', 'a{le="1"} 1\n'])
 def test_text_is_read_the_same_in_every_way(bodies: list[str]) -> None:
     quick = Quick()
@@ -164,6 +165,12 @@ LINES = st.sampled_from(
         ),
     ]
 )
+
+
+def test_a_value_of_a_dropped_series_goes_nowhere() -> None:
+    quick = Quick()
+    for body in (b"az 1\nb 1\n", b"az 2\nb 1\n", b"az 3\nb 4\n", b"az 4\nb 5\n"):
+        assert quick.read(body, Format.TEXT) == with_care(body, Format.TEXT)
 
 
 @given(

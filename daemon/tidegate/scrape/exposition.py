@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import operator
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from tidegate.scrape.protocols import Format
 
 DROPPED = -2
 """Column of a series that is not wanted."""
+_NOWHERE, _NO_SAMPLE = -1, -2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,29 +47,59 @@ class Parsed:
 class _Shape:
     """The last exposition, line by line."""
 
-    page: reading.Page
-    prefixes: list[str]
-    """What stands before the value; `reading.NEVER` for what is no sample."""
+    form: Format
+    lines: Sequence[str]
+    """Without exemplars; empty when `prefixes` are made."""
+    prefixes: Sequence[str]
+    """What stands before the value; the whole of what is no sample. Empty until they are needed."""
+    odd: Mapping[int, str]
+    """Those that are not simply the line without its value."""
+    length: int
+    """Characters of all prefixes."""
+    tails: list[str]
+    """The values as written; empty for what is no sample."""
+    extras: Mapping[int, str]
+    """Exemplars as written, by their line."""
     columns: series.Columns
-    """For each line; `reading.COMMENT` for what is no sample."""
+    """`reading.COMMENT` for what is no sample."""
     slots: series.Columns
-    """For each line where its value stands among the values, -1 for nowhere."""
+    """Where each value stands among the values: `_NOWHERE`, and `_NO_SAMPLE` for what is none."""
     stamped: dict[reading.Context, dict[str, int]]
     """Columns of samples with timestamps, by the beginnings of their lines."""
     contexts: list[tuple[int, reading.Context]]
     """Where one begins, by the index of the line."""
     parsed: Parsed
+    restless: bool = False
+    """Whether most values changed the last time: then each is converted without a look at the one before."""
+    sampled: list[bool] = dataclasses.field(default_factory=list)
+    """Which lines are samples."""
+    sample_slots: series.Columns = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    """Their slots."""
+
+    def prepare(self) -> None:
+        """Make the prefixes."""
+        if self.lines:
+            prefixes = list(map(str.removesuffix, self.lines, self.tails))
+            for index, prefix in self.odd.items():
+                prefixes[index] = prefix
+            sampled = self.slots != _NO_SAMPLE
+            self.sampled, self.sample_slots = sampled.tolist(), self.slots[sampled]
+            for index in np.flatnonzero(~sampled).tolist():
+                prefixes[index] = sys.intern(prefixes[index])  # long texts that many targets share
+            self.prefixes, self.lines, self.odd = prefixes, (), {}
+            self.length = sum(map(len, prefixes))
 
     def known(self) -> reading.Known:
         """Columns by the beginnings of lines."""
+        self.prepare()
         known = {context: dict(heads) for context, heads in self.stamped.items()}
         columns = self.columns.tolist()
         ends = [*(start for start, _ in self.contexts[1:]), len(columns)]
         for (start, context), end in zip(self.contexts, ends, strict=True):
             heads = known.setdefault(context, {})
             for prefix, column in zip(self.prefixes[start:end], columns[start:end], strict=True):
-                heads[prefix[:-1]] = column
-            heads.pop("", None)  # that of lines that are no samples
+                if column != reading.COMMENT and prefix[-1:] in (" ", "\t"):
+                    heads[prefix[:-1]] = column
         return known
 
 
@@ -93,10 +125,12 @@ class Parser:
 
     def parse(self, body: bytes, form: Format = Format.TEXT) -> Parsed:
         """Parse one exposition. Raises `TransientError` (reason `parse`) with line and column."""
+        if not body:
+            form = Format.TEXT  # as in Prometheus nothing is no error in any format
         text = body.decode("utf-8", "surrogateescape")
         page = reading.page(text, form)
         shape = self._shape
-        if shape is not None and shape.page.form is not form:
+        if shape is not None and shape.form is not form:
             shape = None
         parsed = _again(shape, page) if shape is not None else None
         return parsed if parsed is not None else self._anew(shape, page, careful=_odd(body, text))
@@ -110,15 +144,20 @@ class Parser:
             if careful:
                 raise
             return self._anew(None, page, careful=True)  # which finds the first of several errors
-        values = quick.numbers(read.numbers, "".join(read.numbers))
+        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+        texts = list(itertools.compress(read.tails, (columns != reading.COMMENT).tolist()))
+        values = quick.numbers(texts, "".join(texts))
         if values is None and not careful:
             return self._anew(None, page, careful=True)
         if values is None:
-            values = np.array([lines.number(raw) for raw in read.numbers], np.float64)
-        columns = np.fromiter(read.columns, np.int32, len(read.columns))
+            values = np.array([lines.number(raw) for raw in texts], np.float64)
         parsed, slots = self._judged(read, columns, values)
-        shown = dataclasses.replace(page, whole=())
-        self._shape = _Shape(shown, read.prefixes, columns, slots, read.stamped_heads, read.contexts, parsed)
+        for index in read.glued:
+            read.prefixes[index], read.tails[index] = page.cut[index], ""
+        self._shape = _Shape(
+            *(page.form, page.cut, (), read.prefixes, 0, read.tails, page.extras),
+            *(columns, slots, read.stamped_heads, read.contexts, parsed),
+        )
         self.families = read.families
         return parsed
 
@@ -130,7 +169,8 @@ class Parser:
         wanted = np.flatnonzero(of_lines[at] >= 0)
         first = _firsts(of_lines[at[wanted]])
         kept = wanted[first]
-        slots = np.full(of_lines.size, -1, np.int32)
+        slots = np.full(of_lines.size, _NO_SAMPLE, np.int32)
+        slots[at] = _NOWHERE
         slots[at[kept]] = np.arange(kept.size, dtype=np.int32)
         parsed = Parsed(
             of_lines[at[kept]],
@@ -154,33 +194,52 @@ class Parser:
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     """The same lines as the last time but for their values; None when they are not."""
-    if shape.stamped or len(page.cut) != len(shape.page.cut):
+    if shape.stamped or len(page.cut) != len(shape.tails):
         return None
-    changed = list(map(operator.ne, page.cut, shape.page.cut))
-    fresh = list(itertools.compress(page.cut, changed))
-    prefixes = list(itertools.compress(shape.prefixes, changed))
-    texts = list(map(str.removeprefix, fresh, prefixes))
-    joined = "".join(texts)
+    shape.prepare()
+    tails = list(map(str.removeprefix, page.cut, shape.prefixes))
+    length = len("".join(tails))
     # A beginning that is not there is not taken away, and shows in the sum.
-    if len(joined) + sum(map(len, prefixes)) != sum(map(len, fresh)):
+    if length + shape.length != page.length:
         return None
-    numbers, exemplars = quick.numbers(texts, joined), _exemplars(shape, page)
-    if numbers is None or exemplars is None:
+    values, exemplars = _values(shape, tails, length), _exemplars(shape, page)
+    if values is None or exemplars is None:
         return None
+    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
+    shape.tails, shape.extras, shape.parsed = tails, page.extras, parsed
+    return parsed
+
+
+def _values(shape: _Shape, tails: list[str], length: int) -> series.Values | None:
+    """The values; None when one cannot be read, or something stands where there was no sample."""
+    if shape.restless:
+        texts = list(itertools.compress(tails, shape.sampled))
+        joined, slots = "".join(texts), shape.sample_slots
+        if len(joined) != length:
+            return None
+    else:
+        changed = list(map(operator.ne, tails, shape.tails))
+        texts = list(itertools.compress(tails, changed))
+        joined, slots = "".join(texts), shape.slots[np.fromiter(changed, np.bool_, len(changed))]
+        if (slots == _NO_SAMPLE).any():
+            return None
+    numbers = quick.numbers(texts, joined)
+    if numbers is None:
+        return None
+    shape.restless = 2 * len(texts) > shape.sample_slots.size
+    if numbers.size == shape.parsed.values.size == shape.sample_slots.size:
+        return numbers  # all of them, each with a place of its own
     values = shape.parsed.values.copy()
-    slots = shape.slots[np.fromiter(changed, np.bool_, len(changed))]
     wanted = slots >= 0
     values[slots[wanted]] = numbers[wanted]
-    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
-    shape.page, shape.parsed = dataclasses.replace(page, whole=()), parsed
-    return parsed
+    return values
 
 
 def _exemplars(shape: _Shape, page: reading.Page) -> tuple[tuple[int, lines.Exemplar], ...] | None:
     """Those that changed; None when one cannot be read."""
     found = []
     for index, text in page.extras.items():
-        if shape.page.extras.get(index) != text:
+        if shape.extras.get(index) != text:
             exemplar = openmetrics.exemplar(text)
             if exemplar is None:
                 return None

@@ -17,6 +17,7 @@ from tidegate.scrape import lines
 
 EOF = "# EOF"
 _COMMENT = re.compile(r"# (HELP|TYPE|UNIT) ")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TOKEN = re.compile(r" ([^ \n]+)")
 TYPES = frozenset({"counter", "gauge", "histogram", "summary", "gaugehistogram", "info", "stateset", "unknown"})
 EXEMPLAR = " # {"
@@ -79,12 +80,34 @@ def comment(line: str, at: int) -> lines.Comment:
 
 def exemplar(text: str) -> lines.Exemplar | None:
     """An exemplar from after ` # {` to the end of its line; None for what is none."""
+    quickly = _plain_exemplar(text)
+    if quickly is not None:
+        return quickly
     reader = lines.Reader(text, 0, loose=False)
     try:
         found = _exemplar(reader)
     except problems.TransientError:
         return None
     return found if reader.at == len(text) else None
+
+
+def _plain_exemplar(text: str) -> lines.Exemplar | None:
+    """An exemplar without escapes, empty values and other letters than those of ASCII, as nearly all are."""
+    inner, close, rest = text.partition('"} ')
+    words = rest.split(" ")
+    if not close or "\\" in inner or len(words) > 2 or not text.isascii():
+        return None
+    pairs: dict[str, str] = {}
+    pieces = inner.split('",')
+    for piece in pieces:
+        name, _, content = piece.partition('="')
+        if not content or '"' in content or _LABEL.fullmatch(name) is None:
+            return None
+        pairs[name] = content
+    value, at_ms = lines.number(words[0]), milliseconds(words[1]) if len(words) == 2 else None
+    if value is None or len(pairs) < len(pieces) or (at_ms is None and len(words) == 2):
+        return None
+    return lines.Exemplar(labels_.make(pairs), value, at_ms)
 
 
 def milliseconds(raw: str) -> int | None:

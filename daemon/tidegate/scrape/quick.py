@@ -55,44 +55,60 @@ class Sets:
         """`normal` writes numbers in labels in their one form; see `canonical`."""
         self._normal = normal
         self._bare: dict[str, labels_.Labels] = {}
-        self._ones: dict[str, _Plan] = {}
+        self._singles: dict[str, tuple[tuple[str, str], str, bool]] = {}
+        """By what stands before the first quote: the pair of `__name__`, the label, whether its value has one form."""
+        self._pairs: dict[str, tuple[str, tuple[str, str], str, str, bool, int]] = {}
+        """The same for two labels: what stands between the values, `__name__`, both labels, whether in order, which has."""
         self._plans: dict[tuple[str, ...], _Plan | None] = {}
         self._orders: dict[tuple[str, ...], _Order | None] = {}
         self._numbers: dict[str, str] = {}
-        self._family = ""
-        self._label = ""
+        self.context = ""
+        """What a label set depends on beside its text: the label whose number has one form."""
 
-    def enter(self, family: str, kind: str) -> None:
-        """The samples of a family follow, as its TYPE line says."""
-        label = canonical.LABELS.get(kind) if self._normal else None
-        if label or self._label:
+    def enter(self, kind: str) -> None:
+        """A TYPE line: as in Prometheus it holds until the next one, for samples of any name."""
+        label = canonical.LABELS.get(kind, "") if self._normal else ""
+        if label != self.context:
             self._plans.clear()
-            self._ones.clear()
-        self._family, self._label = (family, label) if label else ("", "")
-
-    @property
-    def context(self) -> tuple[str, str]:
-        """What the label set of a series depends on beside its text: the family, and the label whose number has one form."""
-        return self._family, self._label
+            self._singles.clear()
+            self._pairs.clear()
+        self.context = label
 
     def corrected(self, labels: labels_.Labels) -> labels_.Labels:
         """A label set that was read elsewhere, with its number in its one form."""
-        if not self._label or not labels_.get(labels, labels_.NAME).startswith(self._family):
+        if not self.context:
             return labels
-        return tuple((name, canonical.number(value) if name == self._label else value) for name, value in labels)
+        return tuple((name, canonical.number(value) if name == self.context else value) for name, value in labels)
 
     def of(self, text: str) -> labels_.Labels | None:
         """The label set of `name` or `name{label="value",...}`; None for what has to be read with care."""
         parts = text.split('"')
-        if len(parts) == 3:
-            return self._one(parts)
-        if len(parts) == 1:
+        count = len(parts)
+        if count == 5:
+            lead, one, key, two, end = parts
+            pair = self._pairs.get(lead)
+            if pair is not None and one and two and key == pair[0] and end == "}" and "\\" not in text:
+                _, named, first, second, ordered, number = pair
+                if number == 0:
+                    one = self._numbers.get(one) or self._number(one)
+                elif number == 1:
+                    two = self._numbers.get(two) or self._number(two)
+                return (named, (first, one), (second, two)) if ordered else (named, (second, two), (first, one))
+        elif count == 3:
+            lead, one, end = parts
+            single = self._singles.get(lead)
+            if single is not None and one and end == "}" and "\\" not in one:
+                named, first, special = single
+                return (named, (first, (self._numbers.get(one) or self._number(one)) if special else one))
+        elif count == 1:
             return self._bare.get(text) or self._name(text)
         # With an even number of parts a quote is not closed.
-        return self._many(text, parts) if len(parts) & 1 else None
+        return self._many(text, parts) if count & 1 else None
 
     def _many(self, text: str, parts: list[str]) -> labels_.Labels | None:
         """A series with several labels."""
+        if parts[-1] != "}":
+            return None
         shape, values = tuple(parts[::2]), parts[1::2]
         try:
             plan = self._plans[shape]
@@ -102,27 +118,8 @@ class Sets:
             return None
         if plan.number >= 0:
             values[plan.number] = self._number(values[plan.number])
-        if len(values) == 2:
-            (one, two), (first, second) = plan.names, plan.pick(values)
-            return (plan.named, (one, first), (two, second))
-        if len(values) == 3:
-            (one, two, three), (first, second, third) = plan.names, plan.pick(values)
-            return (plan.named, (one, first), (two, second), (three, third))
         # Not with strict=, which costs as much as the rest of it.
         return (plan.named, *zip(plan.names, plan.pick(values)))  # noqa: B905
-
-    def _one(self, parts: list[str]) -> labels_.Labels | None:
-        """A series with one label."""
-        lead, value, end = parts
-        plan = self._ones.get(lead)
-        if plan is None:
-            plan = self._plan((lead, "}"))
-            if plan is None:
-                return None
-            self._ones[lead] = plan
-        if end != "}" or not value or "\\" in value:
-            return None
-        return (plan.named, (plan.names[0], value if plan.number < 0 else self._number(value)))
 
     def _name(self, text: str) -> labels_.Labels | None:
         if _NAME.fullmatch(text) is None:
@@ -142,7 +139,11 @@ class Sets:
         if named is None or order is None or not brace:
             return None
         names, pick, written = order
-        number = written.index(self._label) if self._label in written and name.startswith(self._family) else -1
+        number = written.index(self.context) if self.context in written else -1
+        if len(names) == 1:
+            self._singles[shape[0]] = (named[0], names[0], number >= 0)
+        elif len(names) == 2:
+            self._pairs[shape[0]] = (shape[1], named[0], written[0], written[1], written[0] < written[1], number)
         return _Plan(names, pick, named[0], number)
 
     def _number(self, text: str) -> str:

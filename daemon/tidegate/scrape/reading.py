@@ -17,13 +17,11 @@ from tidegate.scrape.protocols import Format
 
 COMMENT = -1
 """The column of a line that is no sample."""
-NEVER = "\n"
-"""Stands for the beginning of a line that is no sample: no line begins so."""
 _NOTHING: Mapping[str, int] = {}
 _STAMP = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
-Context: TypeAlias = tuple[str, str]
+Context: TypeAlias = str
 """See `quick.Sets.context`."""
 Known: TypeAlias = Mapping[Context, Mapping[str, int]]
 """Columns by the beginnings of lines (without the last space), in each context."""
@@ -39,21 +37,23 @@ class Page:
     """The lines without exemplars."""
     extras: Mapping[int, str]
     """Exemplars as written, by the index of their line: what stands after ` # {`."""
+    length: int
+    """Characters of the lines without exemplars."""
 
 
 def page(text: str, form: Format) -> Page:
     """Split a text into lines. Raises `TransientError` where OpenMetrics does not end as it should."""
     if form is Format.TEXT:
         whole = text.split("\n")
-        return Page(form, whole, whole, {})
+        return Page(form, whole, whole, {}, len(text) - len(whole) + 1)
     whole = openmetrics.body_lines(text)
-    if openmetrics.EXEMPLAR not in text:
-        return Page(form, whole, whole, {})
-    cut, extras = list(whole), {}
-    for index, line in enumerate(whole):
-        if openmetrics.EXEMPLAR in line and not line.startswith("#"):
-            cut[index], _, extras[index] = line.partition(openmetrics.EXEMPLAR)
-    return Page(form, whole, cut, extras)
+    cut, extras = whole, {}
+    if openmetrics.EXEMPLAR in text:
+        cut = list(whole)
+        for index, line in enumerate(whole):
+            if openmetrics.EXEMPLAR in line and not line.startswith("#"):
+                cut[index], _, extras[index] = line.partition(openmetrics.EXEMPLAR)
+    return Page(form, whole, cut, extras, sum(map(len, cut)))
 
 
 class Reading:
@@ -67,12 +67,15 @@ class Reading:
         grammar = openmetrics if given.form is Format.OPENMETRICS else textformat
         self._sample, self._comment_of = grammar.sample, grammar.comment
         self._sets = quick.Sets(normal=canonical)
-        self.columns: list[int] = []
+        size = len(given.whole)
+        self.columns = [COMMENT] * size
         """For each line; `COMMENT` for what is no sample, and for a sample with a timestamp."""
-        self.prefixes: list[str] = []
-        """For each line what stands before its value; `NEVER` for what is no sample."""
-        self.numbers: list[str] = []
-        """Values as written, of the samples without a timestamp."""
+        self.prefixes: dict[int, str] = {}
+        """What stands before the value, of lines where it is not simply the line without its last word."""
+        self.tails = [""] * size
+        """For each line its value as written; empty for what is no sample."""
+        self.glued: list[int] = []
+        """Lines whose value does not stand behind a space: what begins alike may be another series."""
         self.stamped: list[tuple[int, int, float]] = []
         """(milliseconds, column, value)."""
         self.stamped_heads: dict[Context, dict[str, int]] = {}
@@ -88,40 +91,39 @@ class Reading:
             for index in range(len(self._page.whole)):
                 self._with_care(index)
             return
-        columns, numbers, prefixes = self.columns.append, self.numbers.append, self.prefixes.append
-        of, resolve, extras = self._sets.of, self._resolve, self._page.extras
-        get = known.get(self._sets.context, _NOTHING).get
+        columns, tails = self.columns, self.tails
+        of, resolve, get = self._sets.of, self._resolve, known.get(self._sets.context, _NOTHING).get
         for index, line in enumerate(self._page.cut):
             head, _, tail = line.rpartition(" ")
             column = get(head) if known else None
             if column is None:
-                if line[:1] == "#":
-                    self._comment(index, line)
-                    get = known.get(self._sets.context, _NOTHING).get
-                    continue
-                labels = of(head)
+                labels = of(head) if line[:1] != "#" else None
                 if labels is None:
-                    self._irregular(index, head, tail, get)
+                    self._irregular(index, get)
                     get = known.get(self._sets.context, _NOTHING).get
                     continue
                 column = resolve(labels)
-            columns(column)
-            numbers(tail)
-            prefixes(head + " ")
-            if index in extras:
-                self._exemplar(index, column)
+            columns[index], tails[index] = column, tail
+        for index in self._page.extras:
+            if columns[index] != COMMENT:
+                self._exemplar(index, columns[index])
 
     def _comment(self, index: int, line: str) -> None:
-        self._add(NEVER, COMMENT)
         said = (None if self._careful else quick.comment(line)) or self._comment_of(line, index + 1)
         if said is not None:
             self.families.add(said)
             if said[0] == "TYPE":
-                self._sets.enter(said[1], said[2])
-                self.contexts.append((index, self._sets.context))
+                self._sets.enter(said[2])
+                if self._sets.context != self.contexts[-1][1]:
+                    self.contexts.append((index, self._sets.context))
 
-    def _irregular(self, index: int, head: str, tail: str, get: Callable[[str], int | None]) -> None:
-        """A line with a timestamp, or one to be read with care."""
+    def _irregular(self, index: int, get: Callable[[str], int | None]) -> None:
+        """A comment, a line with a timestamp, or one to be read with care."""
+        line = self._page.cut[index]
+        if line[:1] == "#":
+            self._comment(index, line)
+            return
+        head, _, tail = line.rpartition(" ")
         text, _, raw = head.rpartition(" ")
         value, stamp = lines.number(raw), self._stamp(tail)
         if value is None or stamp is None:
@@ -138,12 +140,7 @@ class Reading:
         if index in self._page.extras:
             self._exemplar(index, column, stamp)
 
-    def _add(self, prefix: str, column: int) -> None:
-        self.prefixes.append(prefix)
-        self.columns.append(column)
-
     def _add_stamped(self, head: str, stamp: int, column: int, value: float) -> None:
-        self._add(NEVER, COMMENT)
         self.stamped.append((stamp, column, value))
         self.stamped_heads.setdefault(self._sets.context, {})[head] = column
 
@@ -162,15 +159,19 @@ class Reading:
             return
         sample = self._sample(line, index + 1)
         column = self._resolve(self._sets.corrected(sample.labels))
+        self.prefixes[index] = sample.prefix
+        spaced = sample.prefix[-1:] in (" ", "\t")
         if sample.timestamp is not None:
-            self._add_stamped(sample.prefix[:-1], sample.timestamp, column, sample.value)
-            if sample.exemplar is not None:
-                self._exemplar_of(column, sample.exemplar, sample.timestamp)
+            head = sample.prefix[:-1] if spaced else sample.prefix
+            self._add_stamped(head, sample.timestamp, column, sample.value)
         else:
-            self._add(sample.prefix, column)
-            self.numbers.append(sample.number)
-            if sample.exemplar is not None:
-                self._exemplar_of(column, sample.exemplar)
+            self.columns[index], self.tails[index] = column, sample.number
+            if not spaced:
+                self.glued.append(index)
+        if sample.exemplar is not None and (
+            self._careful or index not in self._page.extras or sample.timestamp is not None
+        ):
+            self._exemplar_of(column, sample.exemplar, sample.timestamp)
 
     def _exemplar(self, index: int, column: int, stamp: int | None = None) -> None:
         found = openmetrics.exemplar(self._page.extras[index])

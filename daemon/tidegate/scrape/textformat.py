@@ -1,7 +1,7 @@
 """Prometheus' text formats 0.0.4 and 1.0.0, line by line.
 
-Accepts what Prometheus' own parser accepts: classic and quoted (UTF-8) names, spaces and tabs between the parts, a comma
-after the last label. Speed is the business of `scrape.quick`, which leaves to this what it does not take.
+Accepts what Prometheus' own parser accepts: classic and quoted (UTF-8) names, spaces and tabs or nothing between the
+parts, a comma after the last label. Speed is the business of `scrape.quick`, which leaves to this what it does not take.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -12,13 +12,10 @@ import re
 
 from tidegate.scrape import lines
 
-_REST = re.compile(r"[ \t]+(\S+)(?:[ \t]+(-?[0-9]{1,18}))?[ \t]*$", re.ASCII)
+_REST = re.compile(r"[ \t]*([^{\s]+)(?:[ \t]+(-?[0-9]{1,18}))?[ \t]*$", re.ASCII)
 _COMMENT = re.compile(r"[ \t]*#[ \t]+(HELP|TYPE)(?:[ \t]+|$)")
-_TEXT = re.compile(r"[ \t]*(.*)", re.DOTALL)
 _HELP_ESCAPE = re.compile(r"\\([\\n])")
 TYPES = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
-_TYPES = TYPES | {"unknown", "info", "stateset", "gaugehistogram"}
-"""Prometheus knows the first five only; the others are met where OpenMetrics is written as text."""
 
 
 def sample(line: str, at: int) -> lines.Sample:
@@ -45,14 +42,13 @@ def comment(line: str, at: int) -> lines.Comment | None:
     name = reader.name()
     if not name:
         raise reader.error(reader.at, f"expected a metric name after {found[1]}")
-    start = _TEXT.match(line, reader.at).start(1)  # type: ignore[union-attr]  # matches everywhere
+    start = min(reader.at + 1, len(line))
     text = line[start:]
     if found[1] == "HELP":
         return "HELP", name, _HELP_ESCAPE.sub(_unescaped, reader.checked(text, start))
-    kind = text.strip().lower()
-    if kind not in _TYPES:
-        raise reader.error(start, "expected a metric type")
-    return "TYPE", name, "unknown" if kind == "untyped" else kind
+    if text not in TYPES:
+        raise reader.error(start, "expected a metric type: counter, gauge, histogram, summary or untyped")
+    return "TYPE", name, "unknown" if text == "untyped" else text
 
 
 def _unescaped(found: re.Match[str]) -> str:

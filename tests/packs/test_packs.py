@@ -82,6 +82,8 @@ def test_every_alert_is_tested_firing_and_quiet(pack: str) -> None:
             expected = case.get("exp_alerts") or []
             (fires if expected else quiet).add(case["alertname"])
             assert all(one.get("exp_labels") and one.get("exp_annotations") for one in expected), test["name"]
+            # An alert without either would shut the gates of all services.
+            assert all({"job", "service"} & set(one["exp_labels"]) for one in expected), test["name"]
     names = {rule["alert"] for rule in alerts(pack)}
     assert (names - fires, names - quiet) == (set(), set())
     assert fires | quiet <= names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 
-NAMES = ("node", "tidegate")
+NAMES = ("elasticsearch", "http", "kubernetes", "node", "probes", "security", "tidegate")
 """Every pack, in alphabetical order."""
 
 _PACKAGE = pathlib.Path(__file__).parent

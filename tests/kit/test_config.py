@@ -111,3 +111,10 @@ def test_relative_paths_are_relative_to_the_file(write: Writer, tmp_path: pathli
     loaded = config.load(write("data_dir: here"), {})
     assert loaded.resolve(loaded.settings.data_dir) == tmp_path / "here"
     assert loaded.resolve("/abs") == pathlib.Path("/abs")
+
+
+def test_a_switch_may_be_written_yes(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "tidegate.yaml"
+    path.write_text("gate: {default_environment: 'on', environments: {on: {require_targets: no}}}\n")
+    found = config.load(path, {}).settings.gate.environments
+    assert found["on"].require_targets is False

@@ -67,3 +67,9 @@ def test_a_number_remembers_how_it_was_written(text: str, value: float) -> None:
     assert found == value
     assert found.written == text
     assert type(yamlfile.Document("a: 5", "x.yaml").value["a"]) is int
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "on", "off", "True", "FALSE"])
+def test_only_true_and_false_are_truths(text: str) -> None:
+    assert yamlfile.Document(f"a: {text}", "x.yaml").value == {"a": text}
+    assert yamlfile.Document("a: true", "x.yaml").value == {"a": True}

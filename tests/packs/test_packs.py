@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,9 +85,23 @@ def test_every_alert_is_tested_firing_and_quiet(pack: str) -> None:
             expected = case.get("exp_alerts") or []
             (fires if expected else quiet).add(case["alertname"])
             assert all(one.get("exp_labels") and one.get("exp_annotations") for one in expected), test["name"]
+            # An alert without either would shut the gates of all services.
+            assert all({"job", "service"} & set(one["exp_labels"]) for one in expected), test["name"]
     names = {rule["alert"] for rule in alerts(pack)}
     assert (names - fires, names - quiet) == (set(), set())
     assert fires | quiet <= names
+
+
+async def test_without_any_data_nothing_fires(tmp_path: pathlib.Path) -> None:
+    """A pack may be switched on before its exporters are there."""
+    names = [rule["alert"] for pack in packs.NAMES for rule in alerts(pack)]
+    cases = [{"eval_time": "20m", "alertname": name, "exp_alerts": []} for name in names]
+    path = tmp_path / "nothing_test.yaml"
+    files = [str(packs.rules(pack)) for pack in packs.NAMES]
+    path.write_text(yaml.safe_dump({"rule_files": files, "tests": [{"interval": "1m", "alert_rule_test": cases}]}))
+    found = await unittest.run([path], ruletests.world, kql.check)
+    assert len(found) == len(names)
+    assert [(case.name, case.difference) for case in found if not case.passed] == []
 
 
 @pack
@@ -146,3 +163,36 @@ def test_a_wheel_carries_every_pack_and_its_runbook() -> None:
 def test_a_name_that_is_no_pack_has_no_file() -> None:
     with pytest.raises(KeyError):
         packs.rules("../../etc/passwd")
+
+
+def test_an_installed_wheel_finds_them_without_the_source_tree(tmp_path: pathlib.Path) -> None:
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = "from tidegate import packs; print(*(f(n) for n in packs.NAMES for f in (packs.rules, packs.runbook)), sep='\\n')"
+    environ = {"PYTHONPATH": str(tmp_path / "site"), "PATH": os.environ["PATH"]}
+    shown = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    found = [pathlib.Path(line) for line in shown.stdout.split()]
+    assert len(found) == 2 * len(packs.NAMES)
+    assert all(path.is_relative_to(tmp_path / "site") and path.is_file() for path in found)
+
+
+@pytest.mark.parametrize("pack", ["elasticsearch", "tidegate"])
+def test_metrics_of_ours_exist(pack: str) -> None:
+    pages = [path for path in (ROOT / "docs").glob("*.md") if path.name != "packs.md"]
+    known = set(re.findall(r"`(tidegate_\w+)", "\n".join(path.read_text("utf-8") for path in pages)))
+    used = {name for rule in rules(pack) for name in re.findall(r"\btidegate_\w+", rule["expr"])}
+    assert used
+    assert used - known == set()

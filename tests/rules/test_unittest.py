@@ -77,11 +77,13 @@ def test_what_is_no_value_is_refused(text: str) -> None:
         unitfiles.values(text)
 
 
-async def test_numbers_are_taken_as_written_where_a_text_is_wanted(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "r.yaml").write_text("groups: [{name: g, rules: [{alert: A, expr: x == 0, labels: {v: 1.10}}]}]")
+async def test_values_are_taken_as_written_where_a_text_is_wanted(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "groups: [{name: g, rules: [{alert: A, expr: x == 0, labels: {v: 1.10, page: yes}}]}]"
+    )
     (tmp_path / "t.yaml").write_text(
-        "rule_files: [r.yaml]\ntests:\n  - interval: 1m\n    input_series: [{series: x, values: 0x20}]\n"
-        "    alert_rule_test: [{eval_time: 9m, alertname: A, exp_alerts: [{exp_labels: {v: '1.10'}}]}]\n"
+        f"rule_files: [{tmp_path}/r*.yaml]\ntests:\n  - interval: 1m\n    input_series: [{{series: x, values: 0x20}}]\n"
+        "    alert_rule_test: [{eval_time: 9m, alertname: A, exp_alerts: [{exp_labels: {v: '1.10', page: 'yes'}}]}]\n"
     )
     cases = await unittest.run([tmp_path / "t.yaml"], ruletests.world, kql.check)
     assert [case.difference for case in cases] == [""]

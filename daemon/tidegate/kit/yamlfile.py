@@ -7,6 +7,7 @@ and column of a path such as `("groups", 0, "rules", 3, "expr")`. Duplicate keys
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeAlias
 
@@ -30,7 +31,10 @@ class WrittenFloat(float):
 
 
 class _Loader(yaml.CSafeLoader):
-    """The safe loader, less its liking for the last of two equal keys, and with timestamps left as text."""
+    """The safe loader, less its liking for the last of two equal keys, and with timestamps left as text.
+
+    So are all truths but `true` and `false`: the label `page: yes` is `yes` in Prometheus. A switch understands the text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -64,10 +68,12 @@ def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
+_TEXT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TEXT]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
 
 
 class Document:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import glob
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -244,8 +245,9 @@ def _difference(wanted: Sequence[str], got: Sequence[str]) -> str:
 
 def _rule_files(scenario: _Scenario) -> list[tuple[pathlib.Path, str]]:
     folder = pathlib.Path(scenario.file).parent
-    found = [path for name in scenario.given.rule_files for path in (sorted(folder.glob(name)) or [folder / name])]
-    return [(path, str(path)) for path in found]
+    patterns = [str(folder / name) for name in scenario.given.rule_files]
+    found = [name for pattern in patterns for name in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207 - absolute
+    return [(pathlib.Path(name), name) for name in found]
 
 
 def _start(test: unitfiles.Test, document: yamlfile.Document, number: int) -> float:

@@ -200,9 +200,10 @@ async def test_rules_with_their_alerts() -> None:
     statuses = (status_of(critical), status_of(warning), status_of(recording, health="err", error="boom"))
     found = world.World()
     found.rules.found = [fakes.group(*statuses)]
+    first, second, _ = found.rules.found[0].group.rule_keys()
     found.book.alerts = [
-        fakes.alert(),
-        fakes.alert(severity="warning", state="pending"),
+        dataclasses.replace(fakes.alert(), rule=first),
+        dataclasses.replace(fakes.alert(severity="warning", state="pending"), rule=second),
         fakes.alert("Other", state="resolved"),
     ]
     (group,) = (await get(found, "/api/v1/rules")).json()["data"]["groups"]

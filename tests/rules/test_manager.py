@@ -250,3 +250,80 @@ async def test_an_end_that_the_book_refused_is_told_again(tmp_path: pathlib.Path
     world.put(30, x=1)
     await world.evaluate(30)
     assert book.told == [("High", "firing"), ("High", "resolved")]
+
+
+WARNING = rules.AlertingRule("High", "x > 5", labels.make(severity="warning"))
+CRITICAL = rules.AlertingRule("High", "x > 8", labels.make(severity="critical"))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [group(CRITICAL, WARNING)],
+        [group(CRITICAL, WARNING, name="renamed")],
+        [group(rules.RecordingRule("r", "x"), WARNING, CRITICAL)],
+        [group(WARNING, name="one"), group(CRITICAL, name="two")],
+    ],
+    ids=["other order", "other name", "other place", "two groups"],
+)
+async def test_rules_of_one_name_keep_their_alerts_wherever_they_go(world: World, after: list[rules.Group]) -> None:
+    world.load(group(WARNING, CRITICAL))
+    world.put(10, x=9)
+    await world.evaluate(10)
+    world.load(*after)
+    world.put(20, x=9)
+    await world.evaluate(20)
+    assert {state for _, state in world.book.told} == {"firing"}
+    assert {labels.get(one.labels, "severity"): one.state for one in world.book.all()} == {
+        "warning": "firing",
+        "critical": "firing",
+    }
+    assert {(one.active_at, one.fired_at) for one in world.book.all()} == {(10, 10)}
+
+
+async def test_only_the_rule_that_went_ends_its_alerts(world: World) -> None:
+    world.load(group(WARNING, CRITICAL))
+    world.put(10, x=9)
+    await world.evaluate(10)
+    world.load(group(CRITICAL))
+    await world.manager._match()
+    states = {labels.get(one.labels, "severity"): one.state for one in world.book.all()}
+    assert states == {"warning": "resolved", "critical": "firing"}
+
+
+async def test_series_of_a_rule_that_left_its_group_end(world: World) -> None:
+    made = [rules.RecordingRule("a", "x"), rules.RecordingRule("b", "x * 2")]
+    world.load(group(*made))
+    await world.manager._match()
+    world.put(10, x=1)
+    await world.evaluate(10)
+    world.load(group(made[1]))
+    await world.manager._match()
+    found = samples.read(world.store)
+    assert [value for _, value in found['a{service="shop"}']] == [1, "stale"]
+    assert [value for _, value in found['b{service="shop"}']] == [2]
+
+
+async def test_alert_series_do_not_bear_external_labels(world: World) -> None:
+    world.load(group(rules.AlertingRule("High", "x > 5")), external={"cluster": "c", "service": "other"})
+    world.put(10, x=9)
+    await world.evaluate(10)
+    found = samples.read(world.store)
+    assert 'ALERTS{alertname="High", alertstate="firing", service="shop"}' in found
+    assert labels.get(world.book.all()[0].labels, "cluster") == "c"
+
+
+async def test_a_negative_limit_is_none(world: World) -> None:
+    world.load(group(rules.RecordingRule("a", "x"), rules.AlertingRule("High", "x > 5"), limit=-1))
+    world.put(10, x=9)
+    await world.evaluate(10)
+    assert [status.health for status in world.manager.groups()[0].rules] == ["ok", "ok"]
+
+
+async def test_keep_firing_for_counts_from_the_first_evaluation_without_the_series(world: World) -> None:
+    world.load(group(rules.AlertingRule("High", "x > 5", keep_firing_for=20.0)))
+    for at, value in ((10, 9), (20, 1), (30, 1), (40, 1)):
+        world.put(at, x=value)
+        await world.evaluate(at)
+    (alert,) = world.book.all()
+    assert (alert.keep_firing_since, alert.resolved_at) == (20, 40)

@@ -198,9 +198,9 @@ class Gate:
     def _thresholds(self, groups: Iterable[ports.GroupStatus]) -> dict[str, str]:
         found = {}
         for status in groups:
-            for item in status.rules:
-                if isinstance(item.rule, rules.AlertingRule):
-                    found[f"{status.group.key};{item.rule.alert}"] = self._read_threshold(item.rule.expr)
+            for key, rule in zip(status.group.rule_keys(), status.group.rules, strict=True):
+                if isinstance(rule, rules.AlertingRule):
+                    found[key] = self._read_threshold(rule.expr)
         return found
 
     def _read_threshold(self, expr: str) -> str:

@@ -38,6 +38,8 @@ class Alert:
     generator_url: str = ""
     log_query: str = ""
     """KQL of the log lines behind it; empty when it has none."""
+    keep_firing_since: float = 0.0
+    """Since when it fires only because of `keep_firing_for`; 0 while the expression holds."""
 
     @property
     def fingerprint(self) -> str:

@@ -5,6 +5,7 @@ Format: Prometheus' rule files (`prometheus/model/rulefmt`), plus our `log_metri
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from typing import TypeAlias
 
@@ -67,6 +68,32 @@ class Group:
     def key(self) -> str:
         """Names the group in state, schedules and metrics, as Prometheus does: `file;name`."""
         return f"{self.file};{self.name}"
+
+    def rule_keys(self) -> tuple[str, ...]:
+        """Names each rule in state: `file;group;name`.
+
+        Rules of one name (a warning and a critical one) are told apart by their labels, so that they may change places.
+        """
+        alone = collections.Counter(name_of(rule) for rule in self.rules)
+        seen: collections.Counter[str] = collections.Counter()
+        keys = []
+        for rule in self.rules:
+            key = f"{self.key};{name_of(rule)}"
+            if alone[name_of(rule)] > 1:
+                key += f"#{labels_.fingerprint(fixed_labels(rule))}"
+            seen[key] += 1
+            keys.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
+        return tuple(keys)
+
+
+def name_of(rule: Rule) -> str:
+    """The alert's name, or that of the series."""
+    return rule.alert if isinstance(rule, AlertingRule) else rule.record
+
+
+def fixed_labels(rule: Rule) -> labels_.Labels:
+    """The labels of a rule that are no templates."""
+    return tuple((name, value) for name, value in rule.labels if "{{" not in value)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

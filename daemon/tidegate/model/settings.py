@@ -53,7 +53,7 @@ class Rules(Section):
     external_labels: dict[str, str] = {}
     """Put on every alert."""
     experimental_promql: bool = False
-    """Allow what Prometheus has behind feature flags: more functions, arithmetic on durations, `fill`, `anchored`, `smoothed`."""
+    """Allow what Prometheus has behind feature flags; see [PromQL](promql.md#experimental-forms)."""
 
 
 class Multiline(Section):

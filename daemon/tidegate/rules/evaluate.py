@@ -70,6 +70,8 @@ class Alerting:
         quoted = urllib.parse.quote(rule.expr, safe="")
         self._generator_url = f"{world.external_url}/?query={quoted}" if world.external_url else ""
         self.alerts: dict[labels_.Labels, alerts.Alert] = {}
+        self._bare: dict[labels_.Labels, labels_.Labels] = {}
+        """The labels of each alert without the external ones, which its series do not have."""
         self._adopted: frozenset[labels_.Labels] = frozenset()
         self._grace = self._grace_until = 0.0
 
@@ -88,13 +90,15 @@ class Alerting:
             raise problems.QueryError(
                 "vector contains metrics with the same labelset after applying alert labels", kind="execution"
             )
-        if limit and len(hits) > limit:
+        if 0 < limit < len(hits):
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
         after = lifecycle.step(self.alerts, hits, self.key, self._times, at)
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
         self.alerts = after
+        if len(self._bare) > len(after):
+            self._bare = {key: bare for key, bare in self._bare.items() if key in after}
         return changed
 
     def _waiting(self, held: set[labels_.Labels], at: float) -> dict[labels_.Labels, alerts.Alert]:
@@ -110,9 +114,15 @@ class Alerting:
         out: dict[labels_.Labels, float] = {}
         for alert in self.alerts.values():
             if alert.state != "resolved":
-                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
-                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
+                own = self._bare.get(alert.labels) or self._without_external(alert.labels)
+                out[labels_.merge(own, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
+                out[labels_.merge(own, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
         return out
+
+    def _without_external(self, of: labels_.Labels) -> labels_.Labels:
+        """The best that can be said of an alert from before a restart, until its expression holds again."""
+        external = self._world.external_labels.items() if self._world.label_alerts else ()
+        return tuple(pair for pair in of if pair not in external)
 
     def _hit(self, labels: labels_.Labels, value: float, at: float) -> lifecycle.Hit:
         around = templates.Surroundings(
@@ -124,7 +134,10 @@ class Alerting:
         bare = labels_.without(labels, labels_.NAME)
         given = {**dict(bare), **{name: self._text(one, labels, value, around) for name, one in self._labels}}
         more = self._world.external_labels if self._world.label_alerts else {}
-        own = labels_.make({**more, **given, "alertname": self.rule.alert})
+        given["alertname"] = self.rule.alert
+        own = labels_.make({**more, **given})
+        if more:
+            self._bare[own] = labels_.make(given)
         annotations = labels_.make({name: self._text(one, labels, value, around) for name, one in self._annotations})
         wanted = labels_.get(annotations, evidence.ANNOTATION) or self._world.evidence.query(self.query.names, own)
         return lifecycle.Hit(own, annotations, value, self._generator_url, wanted)

@@ -61,7 +61,7 @@ class Group(Part):
     query_offset: settings.Duration | None = None
     """How far in the past the expressions are evaluated."""
     limit: int = 0
-    """More results than this fail a rule; 0 is no limit."""
+    """More results than this fail a rule; 0 and less is no limit."""
     labels: Texts | None = None
     """Labels of all its rules."""
     rules: list[Rule] | None = None

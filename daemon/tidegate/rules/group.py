@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from tidegate.kit import telemetry
 from tidegate.model import alerts, ports, problems, rules, series
@@ -52,9 +51,11 @@ class Group:
         self._log = telemetry.logger("rules")
         self._world, self._book, self._clock, self._counted = world, book, clock, counted
         self.rules = _made(group, world)
-        self._tables = [world.store.table(f"{group.key};{number}", group.interval) for number in range(len(self.rules))]
+        self.keys = group.rule_keys()
+        self._tables = [world.store.table(key, group.interval) for key in self.keys]
         self._statuses = [ports.RuleStatus(rule) for rule in group.rules]
-        self._written: dict[str, tuple[float, alerts.Alert]] = {}
+        self._written: list[dict[str, tuple[float, alerts.Alert]]] = [{} for _ in self.rules]
+        """For each rule the alerts that the book was told of, by fingerprint, and when."""
         self._last = self._duration = 0.0
         self._missed = 0
 
@@ -98,11 +99,12 @@ class Group:
         self._last = at
         self._counted.seconds.observe(self._duration)
 
-    def end(self, at: float) -> None:
-        """The group is gone: its series are stale."""
-        for number, table in enumerate(self._tables):
-            table.end(round(at * evaluate.MILLISECONDS))
-            self._world.store.drop(f"{self.group.key};{number}")
+    def end(self, at: float, kept: Collection[str] = ()) -> None:
+        """The group is gone: the series of its rules are stale, but for the rules whose keys are `kept`."""
+        for key, table in zip(self.keys, self._tables, strict=True):
+            if key not in kept:
+                table.end(round(at * evaluate.MILLISECONDS))
+                self._world.store.drop(key)
 
     async def _one(self, number: int, at: float) -> None:
         rule, before = self.rules[number], self._statuses[number]
@@ -135,60 +137,61 @@ class Group:
     ) -> int:
         if isinstance(rule, evaluate.Recording):
             samples = rule.samples(result)
-            if self.group.limit and len(samples) > self.group.limit:
+            if 0 < self.group.limit < len(samples):
                 message = f"exceeded limit of {self.group.limit} with {len(samples)} series"
                 raise problems.QueryError(message, kind="execution")
             evaluate.write(self._tables[number], at, samples)
             return len(samples)
         changed = rule.step(result, at, self.group.limit)
         evaluate.write(self._tables[number], at, rule.samples())
-        await self._tell([*changed, *self._owed(rule, changed)], at)
+        await self._tell(number, [*changed, *self._owed(rule, number, changed)], at)
         return len(rule.alerts)
 
-    async def _tell(self, changed: list[alerts.Alert], at: float) -> None:
+    async def _tell(self, number: int, changed: list[alerts.Alert], at: float) -> None:
         """Tell the book of what matters: states, texts, and values now and then."""
-        worth = [alert for alert in changed if self._worth(alert, at)]
+        written, rule = self._written[number], self.rules[number]
+        worth = [alert for alert in changed if self._worth(written, alert, at)]
         if worth:
             await self._book.put(worth)
             for alert in worth:
-                self._written[alert.fingerprint] = (at, alert)
-        gone = set(self._written) - {alert.fingerprint for rule in self.alerting for alert in rule.alerts.values()}
-        ended = [_ended(self._written.pop(key)[1], at) for key in gone]
+                written[alert.fingerprint] = (at, alert)
+        if not written or isinstance(rule, evaluate.Recording):
+            return
+        gone = set(written) - {alert.fingerprint for alert in rule.alerts.values()}
+        ended = [_ended(written.pop(key)[1], at) for key in gone]
         pending = [alert for alert in ended if alert is not None]
         if pending:
             await self._book.put(pending)
 
-    def _owed(self, rule: evaluate.Alerting, changed: list[alerts.Alert]) -> list[alerts.Alert]:
+    def _owed(self, rule: evaluate.Alerting, number: int, changed: list[alerts.Alert]) -> list[alerts.Alert]:
         """Ended alerts whose end the book did not take, because it failed."""
-        told = {alert.fingerprint for alert in changed}
+        written, told = self._written[number], {alert.fingerprint for alert in changed}
         return [
             alert
             for alert in rule.alerts.values()
             if alert.state == "resolved"
             and alert.fingerprint not in told
-            and alert.fingerprint in self._written
-            and self._written[alert.fingerprint][1].state != "resolved"
+            and alert.fingerprint in written
+            and written[alert.fingerprint][1].state != "resolved"
         ]
 
-    def _worth(self, alert: alerts.Alert, at: float) -> bool:
-        when, before = self._written.get(alert.fingerprint, (-math.inf, None))
+    def _worth(self, written: Mapping[str, tuple[float, alerts.Alert]], alert: alerts.Alert, at: float) -> bool:
+        when, before = written.get(alert.fingerprint, (-math.inf, None))
         if before is None or before.state != alert.state or before.active_at != alert.active_at:
+            return True
+        if before.keep_firing_since != alert.keep_firing_since:
             return True
         return at - when >= QUIET or (before.state == "pending" and before.annotations != alert.annotations)
 
 
 def _made(group: rules.Group, world: evaluate.World) -> list[evaluate.Recording | evaluate.Alerting]:
-    """The rules, ready to be evaluated. Alerts of one name in one group are told apart by their number."""
-    made: list[evaluate.Recording | evaluate.Alerting] = []
-    names: collections.Counter[str] = collections.Counter()
-    for rule in group.rules:
-        if isinstance(rule, rules.RecordingRule):
-            made.append(evaluate.Recording(rule, world))
-            continue
-        names[rule.alert] += 1
-        number = f"#{names[rule.alert]}" if names[rule.alert] > 1 else ""
-        made.append(evaluate.Alerting(rule, f"{group.key};{rule.alert}{number}", world))
-    return made
+    """The rules, ready to be evaluated."""
+    return [
+        evaluate.Recording(rule, world)
+        if isinstance(rule, rules.RecordingRule)
+        else evaluate.Alerting(rule, key, world)
+        for rule, key in zip(group.rules, group.rule_keys(), strict=True)
+    ]
 
 
 def _ended(alert: alerts.Alert, at: float) -> alerts.Alert | None:

@@ -132,13 +132,12 @@ class RuleManager:
     async def _match(self) -> None:
         """Start what is new, end what is gone."""
         wanted = {id(one): one for one in self._loaded}
-        keys = {one.group.key for one in self._loaded}
+        keys = {key for one in self._loaded for key in one.keys}
         for gone in set(self._running) - set(wanted):
             one = self._running.pop(gone)
             one.ticks.close()
             await tasks.cancel(one.task)
-            if one.group.group.key not in keys:
-                one.group.end(self._clock.now())
+            one.group.end(self._clock.now(), keys)
         await self._resolve_orphans()
         for number, group in wanted.items():
             if number not in self._running:
@@ -153,26 +152,25 @@ class RuleManager:
         return self._warm() or self._clock.now() - self._started >= LONGEST_WAIT
 
     def _hand_over(self, fresh: Sequence[group_.Group], gone: Sequence[group_.Group]) -> None:
-        """Give the alerts of rules that went, or of the last process, to the rules of the same name that came."""
-        before: dict[str, Alerts] = {}
-        for rule in _alerting(gone):
-            before.setdefault(rule.key, {}).update(rule.alerts)
+        """Give the alerts of rules that went, or of the last process, to the rules that they belong to now."""
+        before = {alert.labels: alert for rule in _alerting(gone) for alert in rule.alerts.values()}
         if self._first:
-            for alert in self._book.all():
-                before.setdefault(alert.rule, {})[alert.labels] = alert
-        grace = GRACE if self._first else 0.0
-        taken = set()
-        for rule in _alerting(fresh):
-            if rule.key in before:
-                rule.adopt(before[rule.key], max(grace, 0.0))
-                taken.add(rule.key)
-        moved: dict[str, Alerts] = collections.defaultdict(dict)
-        for key in before.keys() - taken:
-            moved[key.rpartition(";")[2]].update(before[key])
-        for rule in _alerting(fresh):
-            if rule.key not in taken and rule.rule.alert in moved:
-                rule.adopt(moved.pop(rule.rule.alert), grace)
-        self._first = False
+            before |= {alert.labels: alert for alert in self._book.all()}
+        grace, self._first = (GRACE if self._first else 0.0), False
+        rules_ = _alerting(fresh)
+        by_key, by_name = (
+            {rule.key: rule for rule in rules_},
+            collections.defaultdict[str, list[evaluate.Alerting]](list),
+        )
+        for rule in rules_:
+            by_name[rule.rule.alert].append(rule)
+        taken: dict[str, Alerts] = collections.defaultdict(dict)
+        for alert in before.values():
+            owner = by_key.get(alert.rule) or _owner(alert, by_name[alert.name])
+            if owner is not None:
+                taken[owner.key][alert.labels] = alert
+        for key, found in taken.items():
+            by_key[key].adopt(found, grace)
 
     async def _resolve_orphans(self) -> None:
         """Alerts in the book whose rule is gone are over: nobody would ever end them."""
@@ -195,3 +193,11 @@ class RuleManager:
 
 def _alerting(groups: Iterable[group_.Group]) -> list[evaluate.Alerting]:
     return [rule for one in groups for rule in one.alerting]
+
+
+def _owner(alert: alerts.Alert, candidates: Sequence[evaluate.Alerting]) -> evaluate.Alerting | None:
+    """The rule of the alert's name whose labels it bears; the one of its old group, where several would do."""
+    fitting = [one for one in candidates if set(rules.fixed_labels(one.rule)) <= set(alert.labels)]
+    group = alert.rule.rpartition(";")[0]
+    fitting.sort(key=lambda one: not one.key.startswith(f"{group};"))
+    return fitting[0] if fitting else None

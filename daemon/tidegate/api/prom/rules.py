@@ -55,7 +55,7 @@ class _Wanted:
     def rule(self, group: rules.Group, rule: rules.Rule) -> bool:
         if self.kind and not isinstance(rule, KINDS[self.kind]):
             return False
-        if self.names and _name(rule) not in self.names:
+        if self.names and rules.name_of(rule) not in self.names:
             return False
         of = labels.make(_labels(group, rule))
         return not self.selectors or any(selects(of) for selects in self.selectors)
@@ -119,10 +119,6 @@ def _by_rule(context: Context) -> dict[str, list[alerts.Alert]]:
     return live
 
 
-def _name(rule: rules.Rule) -> str:
-    return rule.alert if isinstance(rule, rules.AlertingRule) else rule.record
-
-
 def _labels(group: rules.Group, rule: rules.Rule) -> dict[str, str]:
     return dict(group.labels) | dict(rule.labels)
 
@@ -131,11 +127,12 @@ def _group(
     status: ports.GroupStatus, wanted: _Wanted, live: dict[str, list[alerts.Alert]]
 ) -> tuple[str, dict[str, Any]]:
     group = status.group
-    chosen = [one for one in status.rules if wanted.rule(group, one.rule)]
+    keyed = zip(group.rule_keys(), status.rules, strict=True)
+    chosen = [(key, one) for key, one in keyed if wanted.rule(group, one.rule)]
     shown = {
         "name": group.name,
         "file": group.file,
-        "rules": [_rule(group, one, live, bare=wanted.bare) for one in chosen],
+        "rules": [_rule(group, one, live.get(key, ()), bare=wanted.bare) for key, one in chosen],
         "interval": group.interval,
         "limit": group.limit,
         "evaluationTime": status.duration,
@@ -144,12 +141,10 @@ def _group(
     return _token(group), shown
 
 
-def _rule(
-    group: rules.Group, status: ports.RuleStatus, live: dict[str, list[alerts.Alert]], *, bare: bool
-) -> dict[str, Any]:
+def _rule(group: rules.Group, status: ports.RuleStatus, mine: Sequence[alerts.Alert], *, bare: bool) -> dict[str, Any]:
     rule = status.rule
     common = {
-        "name": _name(rule),
+        "name": rules.name_of(rule),
         "query": rule.expr,
         "labels": _labels(group, rule),
         "health": {"ok": "ok", "err": "err"}.get(status.health, "unknown"),
@@ -160,7 +155,6 @@ def _rule(
         common["lastError"] = status.error
     if isinstance(rule, rules.RecordingRule):
         return {**common, "type": "recording"}
-    mine = [one for one in live.get(f"{group.key};{rule.alert}", ()) if made_by(one, rule)]
     return {
         **common,
         "type": "alerting",
@@ -172,11 +166,6 @@ def _rule(
         "annotations": dict(rule.annotations),
         "alerts": None if bare else [_alert(one) for one in mine],
     }
-
-
-def made_by(alert: alerts.Alert, rule: rules.AlertingRule) -> bool:
-    """Whether an alert is this rule's, among rules of one name: it bears the rule's labels that are not templates."""
-    return all(labels.get(alert.labels, name) == value for name, value in rule.labels if "{{" not in value)
 
 
 async def all_alerts(context: Context, _request: Request) -> Response:
@@ -195,6 +184,7 @@ def _alert(alert: alerts.Alert) -> dict[str, Any]:
         "annotations": dict(alert.annotations),
         "state": alert.state,
         "activeAt": times.rfc3339(alert.active_at),
+        **({"keepFiringSince": times.rfc3339(alert.keep_firing_since)} if alert.keep_firing_since else {}),
         "value": goformat.scientific(alert.value) if not math.isnan(alert.value) else "NaN",
     }
 

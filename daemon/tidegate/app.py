@@ -27,6 +27,7 @@ from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent, bulk, counters, local, search
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
+from tidegate.metrics.remote import receive
 from tidegate.model import ports, problems, settings, targets
 from tidegate.notify import outbox
 from tidegate.notify import store as outbox_store
@@ -208,6 +209,7 @@ class App:
             targets=self.scraper,
             metadata=self.scraper,
             exemplars=self.scraper,
+            writes=receive.Receiver(self.store, self.clock, self.registry),
             book=self.book,
             silences=self.silences,
             logs=self.reader,

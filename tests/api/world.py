@@ -211,6 +211,7 @@ class World:
             targets=self.targets,
             metadata=self,
             exemplars=self,
+            writes=self,
             book=self.book,
             silences=self.silences,
             logs=self.logs,
@@ -236,6 +237,9 @@ class World:
         assert self.gate
         self.served += 1
         return self.registry if self.served == 1 else telemetry.Registry()
+
+    def write(self, body: bytes, message: str) -> ports.Written:
+        raise NotImplementedError
 
     def metadata(self, metric: str = "") -> Iterator[tuple[targets_.Target, series.Metadata]]:
         for target, said in self.said:

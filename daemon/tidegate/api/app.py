@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tidegate.api import alertmanager, auth, endpoint, native, operations
 from tidegate.api.context import Context
 from tidegate.api.pages import routes as pages
-from tidegate.api.prom import exemplars, labels, metadata, queries, rules, runner, status, targets
+from tidegate.api.prom import exemplars, labels, metadata, queries, rules, runner, status, targets, write
 from tidegate.model import settings
 
 ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
@@ -28,6 +28,7 @@ ENDPOINTS: tuple[endpoint.Endpoint, ...] = (
     *rules.ENDPOINTS,
     *targets.ENDPOINTS,
     *status.ENDPOINTS,
+    *write.ENDPOINTS,
     *alertmanager.ENDPOINTS,
     *pages.ENDPOINTS,
 )

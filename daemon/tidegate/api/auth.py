@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from tidegate.model import settings
 
-Scope: TypeAlias = Literal["silence", "deploy", "alert", "admin"]
+Scope: TypeAlias = Literal["silence", "deploy", "alert", "write", "admin"]
 LOCAL = "local"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 

@@ -27,6 +27,7 @@ class Context:
     targets: ports.TargetReader
     metadata: ports.MetadataReader
     exemplars: ports.ExemplarReader
+    writes: ports.WriteReceiver
     book: ports.AlertBook
     silences: ports.Silences
     logs: ports.LogReader

@@ -75,6 +75,10 @@ class Store:
 
     def table(self, key: str, interval: float) -> ports.SampleTable:
         """See `ports.SampleStore`. Raises `FatalError` when the disk refuses."""
+        return self.own_table(key, interval)
+
+    def own_table(self, key: str, interval: float) -> table_.Table:
+        """The same, for those inside this stage, who may fill rows."""
         with self._lock:
             found = self._tables.get(key)
             if found is None:
@@ -83,6 +87,11 @@ class Store:
             found.dropped_since = None
             found.want(self._history(found))
             return found
+
+    def interval(self, key: str) -> float:
+        """Seconds between the rows of a table; 0 when there is none."""
+        with self._lock:
+            return self._tables[key].interval if key in self._tables else 0.0
 
     def drop(self, key: str) -> None:
         """See `ports.SampleStore`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import dataclasses
 import math
 import pathlib
 from collections.abc import Callable
@@ -26,6 +27,16 @@ FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
 COMPACT_BYTES = 1024
 """Bytes of the label file for each living series at which it is written anew."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Filled:
+    """What was not stored."""
+
+    duplicates: int
+    """Samples that differ from one of the same series and time."""
+    late: int
+    """Samples older than the newest of their series, or of a time that has no row any more."""
 
 
 class Table:
@@ -140,6 +151,47 @@ class Table:
         self._live = self._live | now if partial else now
         if int(now.sum()) < len(self._columns):
             self.gap_row = number
+
+    def fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
+        """Store samples that come in no order of columns: a new row, or cells of one that is there.
+
+        A series takes no sample older than its newest, and no other value for a time that it has.
+        """
+        with self._lock:
+            if at_ms > self.ring.last_time:
+                columns, values, doubled = _once(columns, values)
+                self._append(at_ms, columns, values, partial=True)
+                return Filled(doubled, 0)
+            return self._fill(at_ms, columns, values)
+
+    def _fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
+        self._write_labels()
+        self._make_room()
+        number = self._row_at(at_ms)
+        late = np.ones(columns.size, np.bool_) if number < 0 else self._newer(number, columns)
+        kept_columns, kept, doubled = _once(columns[~late], values[~late])
+        if kept_columns.size:
+            row = self.ring.values[number % self.ring.slots]
+            cells, given = ring.bits(row[kept_columns].copy()), ring.bits(kept)
+            free = cells == series.ABSENT_BITS
+            doubled += int(np.count_nonzero(~free & (cells != given)))
+            row[kept_columns[free]] = kept[free]
+            real = kept_columns[free & (given != series.STALE_BITS)]
+            self._seen[real] = np.maximum(self._seen[real], number)
+            if number == self.ring.rows - 1:
+                self._live[real] = True
+        return Filled(doubled, int(np.count_nonzero(late)))
+
+    def _newer(self, number: int, columns: series.Columns) -> npt.NDArray[np.bool_]:
+        """Which columns have something in a later row."""
+        later = self.ring.window(number + 1, self.ring.rows, 0, self.ring.columns)[:, columns]
+        found: npt.NDArray[np.bool_] = (later.view(np.int64) != series.ABSENT_BITS).any(axis=0)
+        return found
+
+    def _row_at(self, at_ms: int) -> int:
+        """The number of the readable row of a time; -1 when there is none."""
+        first, end = self.ring.span(at_ms - 1, at_ms)
+        return first if end > first else -1
 
     def end(self, at_ms: int) -> None:
         """See `ports.SampleTable`."""
@@ -269,6 +321,15 @@ def _owners(lines: list[bytes], columns_: int) -> dict[int, labels_.Labels]:
         owners[column], places[labels] = labels, column
     # Without a row the ring has no column for it yet.
     return {column: labels for column, labels in owners.items() if column < columns_}
+
+
+def _once(columns: series.Columns, values: series.Values) -> tuple[series.Columns, series.Values, int]:
+    """Each column once, the first time it stands; and how many others differ."""
+    distinct, first, inverse = np.unique(columns, return_index=True, return_inverse=True)
+    if distinct.size == columns.size:
+        return columns, values, 0
+    differ = ring.bits(values) != ring.bits(values[first])[inverse]
+    return columns[first], values[first], int(np.count_nonzero(differ))
 
 
 def _real(row: series.Values) -> npt.NDArray[np.bool_]:

@@ -86,6 +86,26 @@ class SampleStore(Protocol):
         """The source is gone for good: its samples stay readable until they age out, then its space is freed."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a message of samples."""
+
+    samples: int
+    """How many were stored."""
+    dropped: tuple[tuple[str, int], ...] = ()
+    """(reason, number) of those that were not."""
+
+
+class WriteReceiver(Protocol):
+    """Takes samples that others push."""
+
+    def write(self, body: bytes, message: str) -> Written:
+        """Store a remote-write message; `message` is its protobuf name. Blocks.
+
+        Raises `PermanentError` when it cannot be read at all.
+        """
+
+
 class Query(Protocol):
     """A parsed PromQL expression."""
 

@@ -35,8 +35,10 @@ class Token(Section):
 
     token: pydantic.SecretStr
     """The bearer token."""
-    scopes: tuple[Literal["silence", "deploy", "alert", "admin"], ...] = ("deploy",)
-    """What it may do: `silence` (make and end silences), `deploy` (record deploys), `alert` (push alerts), `admin` (reload)."""
+    scopes: tuple[Literal["silence", "deploy", "alert", "write", "admin"], ...] = ("deploy",)
+    """What it may do: `silence` (make and end silences), `deploy` (record deploys), `alert` (push alerts), `write` (push
+    samples), `admin` (reload).
+    """
 
 
 class Rules(Section):

@@ -1,0 +1,1 @@
+"""Samples from and to others over Prometheus' remote-write protocol."""

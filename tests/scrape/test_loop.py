@@ -137,7 +137,7 @@ async def test_a_failed_scrape_makes_all_stale_and_up_zero(world: World, peer: P
     ("trouble", "reason"),
     [
         ({"body": b"a one\n"}, "parse"),
-        ({"headers": {"content-type": "text/html"}}, "content_type"),
+        ({"headers": {"content-type": "text/html"}, "body": b"a 1\n"}, "content_type"),
         ({"cut": True}, "connection"),
         ({"headers": {"content-encoding": "br"}}, "encoding"),
         ({"headers": {"content-encoding": "gzip"}, "body": gzip.compress(b"a 1\n" * 10)[:-9]}, "connection"),
@@ -257,6 +257,16 @@ async def test_openmetrics_is_asked_for_and_read(world: World, peer: Peer) -> No
     await world.scrape(20)
     assert world.failed("parse") == 1
     assert "# EOF" in world.loop.status.error
+
+
+@pytest.mark.parametrize("content_type", ["text/html", OPENMETRICS["content-type"]])
+async def test_an_empty_answer_is_a_good_one(world: World, peer: Peer, content_type: str) -> None:
+    peer.body = b"a 1\n"
+    await world.scrape(10)
+    peer.headers, peer.body = {"content-type": content_type}, b""
+    found = await world.scrape(20)
+    assert found[UP] == [(10000, 1), (20000, 1)]
+    assert found[A] == [(10000, 1), (20000, "stale")]
 
 
 async def test_timestamps_far_ahead_are_dropped_and_counted(world: World, peer: Peer) -> None:

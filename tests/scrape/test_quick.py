@@ -147,6 +147,7 @@ def test_openmetrics_is_read_the_same_in_every_way(bodies: list[str]) -> None:
 
 LINES = st.sampled_from(
     [
+        *('g{x="%d"} %d 1700000000', 'b_bucket{le="2"} %d 5', "h %d %d", "az %d 6", "a0 %d  7", "a0.%d 8"),
         *(
             "# TYPE a counter",
             "# TYPE b histogram",

@@ -57,13 +57,15 @@ class _Shape:
     length: int
     """Characters of all prefixes."""
     tails: list[str]
-    """The values as written; empty for what is no sample."""
+    """The values as written; empty for what is no sample, and once prefixes are made for what has a timestamp."""
     extras: Mapping[int, str]
     """Exemplars as written, by their line."""
     columns: series.Columns
     """`reading.COMMENT` for what is no sample."""
     slots: series.Columns
     """Where each value stands among the values: `_NOWHERE`, and `_NO_SAMPLE` for what is none."""
+    stamps: dict[int, int]
+    """The columns of samples with timestamps, by their line."""
     stamped: dict[reading.Context, dict[str, int]]
     """Columns of samples with timestamps, by the beginnings of their lines."""
     contexts: list[tuple[int, reading.Context]]
@@ -72,7 +74,9 @@ class _Shape:
     restless: bool = False
     """Whether most values changed the last time: then each is converted without a look at the one before."""
     sampled: list[bool] = dataclasses.field(default_factory=list)
-    """Which lines are samples."""
+    """Which lines are samples without a timestamp."""
+    others: list[bool] = dataclasses.field(default_factory=list)
+    """Which are not."""
     sample_slots: series.Columns = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
     """Their slots."""
 
@@ -83,9 +87,12 @@ class _Shape:
             for index, prefix in self.odd.items():
                 prefixes[index] = prefix
             sampled = self.slots != _NO_SAMPLE
-            self.sampled, self.sample_slots = sampled.tolist(), self.slots[sampled]
+            self.sampled, self.others, self.sample_slots = sampled.tolist(), (~sampled).tolist(), self.slots[sampled]
             for index in np.flatnonzero(~sampled).tolist():
-                prefixes[index] = sys.intern(prefixes[index])  # long texts that many targets share
+                if index in self.stamps:
+                    self.tails[index] = ""
+                else:
+                    prefixes[index] = sys.intern(prefixes[index])  # long texts that many targets share
             self.prefixes, self.lines, self.odd = prefixes, (), {}
             self.length = sum(map(len, prefixes))
 
@@ -156,7 +163,7 @@ class Parser:
             read.prefixes[index], read.tails[index] = page.cut[index], ""
         self._shape = _Shape(
             *(page.form, page.cut, (), read.prefixes, 0, read.tails, page.extras),
-            *(columns, slots, read.stamped_heads, read.contexts, parsed),
+            *(columns, slots, read.stamps, read.stamped_heads, read.contexts, parsed),
         )
         self.families = read.families
         return parsed
@@ -194,28 +201,52 @@ class Parser:
 
 def _again(shape: _Shape, page: reading.Page) -> Parsed | None:
     """The same lines as the last time but for their values; None when they are not."""
-    if shape.stamped or len(page.cut) != len(shape.tails):
+    if len(page.cut) != len(shape.tails):
         return None
     shape.prepare()
     tails = list(map(str.removeprefix, page.cut, shape.prefixes))
-    length = len("".join(tails))
     # A beginning that is not there is not taken away, and shows in the sum.
-    if length + shape.length != page.length:
+    if len("".join(tails)) + shape.length != page.length:
         return None
-    values, exemplars = _values(shape, tails, length), _exemplars(shape, page)
+    stamped = _stamped(shape, page, tails)
+    if stamped is None:
+        return None
+    values, exemplars = _values(shape, tails), _exemplars(shape, page)
     if values is None or exemplars is None:
         return None
-    parsed = dataclasses.replace(shape.parsed, values=values, added=0, exemplars=exemplars)
+    parsed = dataclasses.replace(shape.parsed, values=values, stamped=stamped, added=0, exemplars=exemplars)
     shape.tails, shape.extras, shape.parsed = tails, page.extras, parsed
     return parsed
 
 
-def _values(shape: _Shape, tails: list[str], length: int) -> series.Values | None:
+def _stamped(shape: _Shape, page: reading.Page, tails: list[str]) -> tuple[tuple[int, int, float], ...] | None:
+    """The samples with timestamps, which are taken out of `tails`; None when one cannot be read."""
+    if not shape.stamps:
+        return ()
+    if page.extras:
+        return None  # an exemplar may need its sample's time
+    split = [tails[index].partition(" ") for index in shape.stamps]
+    texts = [value for value, _, _ in split]
+    values = quick.numbers(texts, "".join(texts))
+    if values is None:
+        return None
+    found = []
+    for (index, column), value, (_, _, raw) in zip(shape.stamps.items(), values.tolist(), split, strict=True):
+        at_ms = reading.timestamp(raw, page.form)
+        if at_ms is None:
+            return None
+        tails[index] = ""
+        if column >= 0:
+            found.append((at_ms, column, value))
+    return tuple(sorted(found))
+
+
+def _values(shape: _Shape, tails: list[str]) -> series.Values | None:
     """The values; None when one cannot be read, or something stands where there was no sample."""
     if shape.restless:
         texts = list(itertools.compress(tails, shape.sampled))
         joined, slots = "".join(texts), shape.sample_slots
-        if len(joined) != length:
+        if any(itertools.compress(tails, shape.others)):
             return None
     else:
         changed = list(map(operator.ne, tails, shape.tails))

@@ -48,8 +48,11 @@ class Fetcher:
                 if response.status != 200:
                     message = f"server returned HTTP status {response.status} {response.reason or ''}"
                     raise _failed("status", message.strip())
+                body = await _body(response, target.limits.body)
+                if not body:
+                    return protocols.Exposition(body)  # as in Prometheus nothing is fine, whatever it is said to be
                 form = protocols.choose(response.headers.get("content-type", ""), target.fallback_scrape_protocol)
-                return protocols.Exposition(await _body(response, target.limits.body), form)
+                return protocols.Exposition(body, form)
         except TimeoutError:
             raise _failed("timeout", f"no answer within {target.timeout:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:

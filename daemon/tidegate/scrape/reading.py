@@ -56,6 +56,13 @@ def page(text: str, form: Format) -> Page:
     return Page(form, whole, cut, extras, sum(map(len, cut)))
 
 
+def timestamp(raw: str, form: Format) -> int | None:
+    """A timestamp in milliseconds; None for what is none."""
+    if form is Format.OPENMETRICS:
+        return openmetrics.milliseconds(raw)
+    return int(raw) if _STAMP.fullmatch(raw) else None
+
+
 class Reading:
     """One exposition as it is read."""
 
@@ -78,6 +85,8 @@ class Reading:
         """Lines whose value does not stand behind a space: what begins alike may be another series."""
         self.stamped: list[tuple[int, int, float]] = []
         """(milliseconds, column, value)."""
+        self.stamps: dict[int, int] = {}
+        """The columns of samples with timestamps, by the index of their line."""
         self.stamped_heads: dict[Context, dict[str, int]] = {}
         """Columns of samples with timestamps, as in `Known`."""
         self.contexts: list[tuple[int, Context]] = [(0, self._sets.context)]
@@ -125,7 +134,7 @@ class Reading:
             return
         head, _, tail = line.rpartition(" ")
         text, _, raw = head.rpartition(" ")
-        value, stamp = lines.number(raw), self._stamp(tail)
+        value, stamp = lines.number(raw), timestamp(tail, self._page.form)
         if value is None or stamp is None:
             self._with_care(index)
             return
@@ -136,18 +145,15 @@ class Reading:
                 self._with_care(index)
                 return
             column = self._resolve(labels)
-        self._add_stamped(text, stamp, column, value)
+        self.tails[index] = f"{raw} {tail}"
+        self._add_stamped(index, text, stamp, column, value)
         if index in self._page.extras:
             self._exemplar(index, column, stamp)
 
-    def _add_stamped(self, head: str, stamp: int, column: int, value: float) -> None:
+    def _add_stamped(self, index: int, head: str, stamp: int, column: int, value: float) -> None:
+        self.stamps[index] = column
         self.stamped.append((stamp, column, value))
         self.stamped_heads.setdefault(self._sets.context, {})[head] = column
-
-    def _stamp(self, raw: str) -> int | None:
-        if self._page.form is Format.OPENMETRICS:
-            return openmetrics.milliseconds(raw)
-        return int(raw) if _STAMP.fullmatch(raw) else None
 
     def _with_care(self, index: int) -> None:
         line = self._page.whole[index]
@@ -163,11 +169,12 @@ class Reading:
         spaced = sample.prefix[-1:] in (" ", "\t")
         if sample.timestamp is not None:
             head = sample.prefix[:-1] if spaced else sample.prefix
-            self._add_stamped(head, sample.timestamp, column, sample.value)
+            self.tails[index] = self._page.cut[index][len(sample.prefix) :]
+            self._add_stamped(index, head, sample.timestamp, column, sample.value)
         else:
             self.columns[index], self.tails[index] = column, sample.number
-            if not spaced:
-                self.glued.append(index)
+        if not spaced:
+            self.glued.append(index)
         if sample.exemplar is not None and (
             self._careful or index not in self._page.extras or sample.timestamp is not None
         ):

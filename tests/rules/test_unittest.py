@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pathlib
 
+import orjson
 import pytest
+from click import testing
 
 from tidegate.cli import ruletests
 from tidegate.logs import kql
 from tidegate.model import problems
-from tidegate.rules import unitfiles, unittest
+from tidegate.rules import unitdiff, unitfiles, unittest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -43,8 +45,36 @@ async def test_what_does_not_hold_is_shown(tmp_path: pathlib.Path) -> None:
     assert [case.passed for case in cases] == [False, False]
     assert '- {alertname="A", i="1", s="b"}' in cases[0].difference
     assert '+ {alertname="A", i="1", s="a"}' in cases[0].difference
-    assert cases[1].difference == '  - x{i="1"} 4.0\n  + x{i="1"} 3.0'
+    assert cases[1].difference == '  - x{i="1"} 4.0\n  + x{i="1"} 3.0\n      expected 4.0, got 3.0'
     assert "<failure" in ruletests.report(cases)
+
+
+def test_a_difference_pairs_what_is_most_alike() -> None:
+    wanted = ['{i="1", job="a"} 1', '{i="2", job="a"} 1']
+    got = ['{i="2", job="b"} 1', '{i="1", job="a"} 2', '{z="9"} 9']
+    assert unitdiff.difference(wanted, got).splitlines() == [
+        '  - {i="1", job="a"} 1',
+        '  + {i="1", job="a"} 2',
+        "      expected 1, got 2",
+        '  - {i="2", job="a"} 1',
+        '  + {i="2", job="b"} 1',
+        '      expected job="a", got job="b"',
+        '  + {z="9"} 9',
+    ]
+
+
+async def test_only_some_scenarios_are_run() -> None:
+    path = ROOT / "rules/tests/shop_test.yaml"
+    every = await unittest.run([path], ruletests.world, kql.check)
+    assert await unittest.run([path], ruletests.world, kql.check, only="no such test") == []
+    assert len(await unittest.run([path], ruletests.world, kql.check, only=".")) == len(every)
+
+
+def test_output_as_json() -> None:
+    done = testing.CliRunner().invoke(ruletests.rules, [str(ROOT / "rules/tests/shop_test.yaml"), "-o", "json"])
+    body = orjson.loads(done.output)
+    assert (done.exit_code, body["failed"]) == (0, 0)
+    assert body["passed"] == len(body["cases"]) >= 8
 
 
 async def test_a_bad_file_has_places(tmp_path: pathlib.Path) -> None:

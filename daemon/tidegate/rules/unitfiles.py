@@ -79,8 +79,8 @@ class Test(files.Part):
 
     name: str = ""
     """Shown when it fails."""
-    interval: settings.Duration = 60.0
-    """Time between the values of the input series."""
+    interval: settings.Duration | None = None
+    """Time between the values of the input series; default `evaluation_interval`."""
     input_series: list[InputSeries] = []
     """What is put in."""
     alert_rule_test: list[AlertTest] = []

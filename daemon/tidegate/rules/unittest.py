@@ -6,12 +6,12 @@ case with what was expected and what came.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import datetime
 import glob
 import math
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ import numpy as np
 from tidegate.kit import telemetry, validate, yamlfile
 from tidegate.model import alerts, ports, problems, rules
 from tidegate.model import labels as labels_
-from tidegate.rules import evaluate, evidence, load, unitfiles
+from tidegate.rules import evaluate, evidence, load, unitdiff, unitfiles
 from tidegate.rules import group as group_
 
 World: TypeAlias = Callable[[float], tuple[ports.QueryEngine, ports.SampleStore, Callable[[], None]]]
@@ -80,8 +80,13 @@ class _Book:
         return ()
 
 
-async def run(paths: Sequence[pathlib.Path], world: World, kql: Callable[[str], object]) -> list[Case]:
-    """Run files one after the other. Raises `ConfigError` for one that cannot be used."""
+async def run(
+    paths: Sequence[pathlib.Path], world: World, kql: Callable[[str], object], *, only: str = ""
+) -> list[Case]:
+    """Run files one after the other; `only` those scenarios whose name a regular expression finds.
+
+    Raises `ConfigError` for a file that cannot be used.
+    """
     cases: list[Case] = []
     for path in paths:
         document = yamlfile.read(path)
@@ -90,7 +95,8 @@ async def run(paths: Sequence[pathlib.Path], world: World, kql: Callable[[str], 
             scenario = _Scenario(
                 str(path), given, test, test.name or f"test {number + 1}", _start(test, document, number)
             )
-            cases += await _scenario(scenario, document, number, world, kql)
+            if re.search(only, scenario.title):
+                cases += await _scenario(scenario, document, number, world, kql)
     return cases
 
 
@@ -105,7 +111,9 @@ async def _scenario(
         ruleset = load.load(_rule_files(scenario), load.Checks(engine, kql, scenario.given.evaluation_interval))
         rows = _Rows(store, scenario, document, number)
         groups = _groups(ruleset, scenario, engine, store)
-        cases = await _alert_cases(scenario, groups, rows, end)
+        cases, broken = await _alert_cases(scenario, groups, rows, end)
+        if broken:
+            return [*cases, broken]
         rows.until(end)
         return cases + [_query_case(scenario, query, engine) for query in test.promql_expr_test]
     finally:
@@ -116,8 +124,9 @@ class _Rows:
     """The input series, put into the store as time goes on."""
 
     def __init__(self, store: ports.SampleStore, scenario: _Scenario, document: yamlfile.Document, number: int) -> None:
-        self._table = store.table("input", scenario.test.interval)
-        self._interval, self._start = scenario.test.interval, scenario.start
+        self._interval = scenario.test.interval or scenario.given.evaluation_interval
+        self._table = store.table("input", self._interval)
+        self._start = scenario.start
         self._next = 0
         self._columns: list[tuple[int, list[float | None]]] = []
         for place, one in enumerate(scenario.test.input_series):
@@ -164,28 +173,38 @@ def _groups(
     return [group_.Group(one, world, _Book(), _Still(), counted) for one in wanted]
 
 
-async def _alert_cases(scenario: _Scenario, groups: list[group_.Group], rows: _Rows, end: float) -> list[Case]:
-    """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval."""
+async def _alert_cases(
+    scenario: _Scenario, groups: list[group_.Group], rows: _Rows, end: float
+) -> tuple[list[Case], Case | None]:
+    """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval.
+
+    As in promtool every group is evaluated at every `evaluation_interval`, whatever its own, and the scenario ends with
+    the first evaluation in which a rule failed: that is a case of its own, so that no failure goes unnoticed.
+    """
     step = scenario.given.evaluation_interval
     cases: list[Case] = []
     for number in range(int(end // step) + 1):
         offset = number * step
         rows.until(offset)
         for group in groups:
-            if offset % group.group.interval == 0:
-                await group.evaluate_at(scenario.start + offset)
-        broken = [status for group in groups for status in group.status.rules if status.error]
+            await group.evaluate_at(scenario.start + offset)
+        broken = [_failed(status) for group in groups for status in group.status.rules if status.error]
+        if broken:
+            name = f"{scenario.title}: evaluation at {_duration(offset)}"
+            return cases, Case(scenario.file, name, "\n".join(broken))
         due = [test for test in scenario.test.alert_rule_test if offset <= test.eval_time < offset + step]
-        cases += [_alert_case(scenario, test, groups, broken) for test in due]
-    return cases
+        cases += [_alert_case(scenario, test, groups) for test in due]
+    return cases, None
 
 
-def _alert_case(
-    scenario: _Scenario, test: unitfiles.AlertTest, groups: list[group_.Group], broken: list[ports.RuleStatus]
-) -> Case:
+def _failed(status: ports.RuleStatus) -> str:
+    rule = status.rule
+    name = rule.alert if isinstance(rule, rules.AlertingRule) else rule.record
+    return f"  rule {name} ({rule.place.file}:{rule.place.line}) failed: {status.error}"
+
+
+def _alert_case(scenario: _Scenario, test: unitfiles.AlertTest, groups: list[group_.Group]) -> Case:
     name = f"{scenario.title}: {test.alertname} at {_duration(test.eval_time)}"
-    if broken:
-        return Case(scenario.file, name, "\n".join(f"a rule failed: {status.error}" for status in broken))
     got = sorted(
         _alert_text(dict(alert.labels), dict(alert.annotations))
         for group in groups
@@ -196,7 +215,7 @@ def _alert_case(
     wanted = sorted(
         _alert_text({**one.exp_labels, "alertname": test.alertname}, one.exp_annotations) for one in test.exp_alerts
     )
-    return Case(scenario.file, name, _difference(wanted, got))
+    return Case(scenario.file, name, unitdiff.difference(wanted, got))
 
 
 def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.QueryEngine) -> Case:
@@ -211,7 +230,9 @@ def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.Qu
     tolerance = FUZZY if scenario.given.fuzzy_compare else CLOSE
     if _same(wanted, got, tolerance):
         return Case(scenario.file, name)
-    return Case(scenario.file, name, _difference(_samples(wanted), _samples(got)) or "the values differ by rounding")
+    return Case(
+        scenario.file, name, unitdiff.difference(_samples(wanted), _samples(got)) or "the values differ by rounding"
+    )
 
 
 def _same(
@@ -234,13 +255,6 @@ def _samples(found: Iterable[tuple[labels_.Labels, float]]) -> list[str]:
 def _alert_text(labels: dict[str, str], annotations: dict[str, str]) -> str:
     shown = [f"{name}: {text}" for name, text in sorted(annotations.items())]
     return "\n    ".join([labels_.text(labels_.make(labels)), *shown])
-
-
-def _difference(wanted: Sequence[str], got: Sequence[str]) -> str:
-    """Lines with `-` for what is missing and `+` for what came instead; empty when both are the same."""
-    missing = (collections.Counter(wanted) - collections.Counter(got)).elements()
-    extra = (collections.Counter(got) - collections.Counter(wanted)).elements()
-    return "\n".join([*(f"  - {text}" for text in missing), *(f"  + {text}" for text in extra)])
 
 
 def _rule_files(scenario: _Scenario) -> list[tuple[pathlib.Path, str]]:

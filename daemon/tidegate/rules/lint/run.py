@@ -1,0 +1,93 @@
+"""Runs every check over rule files: those that need no data always, the others when there is data to ask."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from tidegate.kit import yamlfile
+from tidegate.model import outline, problems, rules
+from tidegate.rules import files, load
+from tidegate.rules.lint import comments, condition, duplicate, hold, join, missing, subject, templatelabel, window
+
+OFFLINE = (condition.check, hold.check, templatelabel.check)
+LIVE = (missing.check, window.check, join.check)
+CODES = frozenset(
+    {
+        "lint-no-condition",
+        "lint-short-for",
+        "lint-template-label",
+        "lint-duplicate",
+        "lint-no-series",
+        "lint-short-window",
+        "lint-join",
+        "lint-no-answer",
+    }
+)
+Outline: TypeAlias = Callable[[str], outline.Outline]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What was found in files that load."""
+
+    ruleset: rules.RuleSet
+    problems: tuple[problems.Problem, ...]
+
+
+def run(
+    paths: Sequence[tuple[pathlib.Path, str]],
+    checks: load.Checks,
+    read: Outline,
+    ask: subject.Ask | None,
+    progress: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+) -> Report:
+    """Check files; `progress` is told of rules done. Raises `ConfigError` when they do not load."""
+    ruleset = load.load(paths, checks)
+    documents = {shown: yamlfile.read(path, shown) for path, shown in paths}
+    subjects = list(_subjects(ruleset, documents, read))
+    found: list[problems.Problem] = []
+    by_place = {(one.document.file, one.rule.place): one for one in subjects}
+    for number, one in enumerate(subjects):
+        every = [problem for check in OFFLINE for problem in check(one)]
+        every += _live(one, ask) if ask else []
+        found += [problem for problem in every if not comments.ignored(problem, one)]
+        progress(number + 1, len(subjects))
+    for problem in duplicate.check(subjects):
+        owner = next(one for one in by_place.values() if _owns(one, problem))
+        found += [] if comments.ignored(problem, owner) else [problem]
+    for document in documents.values():
+        found += comments.unknown(document, CODES)
+    return Report(ruleset, tuple(sorted(dict.fromkeys(found), key=lambda one: (one.file, one.line, one.column))))
+
+
+def _owns(one: subject.Subject, problem: problems.Problem) -> bool:
+    return (one.document.file, *one.document.position(one.at)) == (problem.file, problem.line, problem.column)
+
+
+def _live(one: subject.Subject, ask: subject.Ask) -> list[problems.Problem]:
+    """A question without an answer is a finding: what was not looked at is not fine."""
+    found: list[problems.Problem] = []
+    for check in LIVE:
+        try:
+            found += check(one, ask)
+        except (problems.QueryError, problems.TransientError) as error:
+            problem = one.document.problem("lint-no-answer", f"not checked against data: {error}", (*one.at, "expr"))
+            found.append(subject.placed(problem, one, ""))
+    return found
+
+
+def _subjects(
+    ruleset: rules.RuleSet, documents: dict[str, yamlfile.Document], read: Outline
+) -> Iterator[subject.Subject]:
+    made = {rule.record for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.RecordingRule)}
+    names = frozenset(made | {metric.name for metric in ruleset.log_metrics})
+    for file, document in documents.items():
+        value = files.manifest(document.value)
+        root = ("spec",) if value is not document.value else ()
+        for number, group in enumerate(one for one in ruleset.groups if one.file == file):
+            for place, rule in enumerate(group.rules):
+                at = (*root, "groups", number, "rules", place)
+                yield subject.Subject(rule, group, read(rule.expr), document, at, names)

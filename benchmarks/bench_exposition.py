@@ -52,8 +52,10 @@ def _openmetrics(more: Callable[[int], int]) -> str:
         lines += [f"# HELP h{family}_seconds One of many.", f"# TYPE h{family}_seconds histogram"]
         lines += [f'h{family}_seconds_bucket{{le="{n / 4}"}} {n + 1 + more(family)}' for n in range(9)]
         lines += [
-            f'h{family}_seconds_bucket{{le="+Inf"}} {10 + more(family)}'
-            f' # {{id="{family + more(family):016x}"}} 3.5 1700000000.123'
+            (
+                f'h{family}_seconds_bucket{{le="+Inf"}} {10 + more(family)}'
+                f' # {{id="{family + more(family):016x}"}} 3.5 1700000000.123'
+            )
         ]
         lines += [
             f"h{family}_seconds_count {10 + more(family)}",

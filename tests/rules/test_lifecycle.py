@@ -36,19 +36,21 @@ def test_every_alert_lives_as_its_history_says(
 
 def naive(history: list[float | None], hold: int, keep: int, lower: bool) -> tuple[str | None, float]:
     """State and worst value by walking the whole history, one step every 10 s."""
-    state, since, last, ended, worst = None, 0, 0, 0, 0.0
+    state, since, missing, ended, worst = None, 0, -1, 0, 0.0
     for at, value in enumerate(history):
         if value is not None:
             if state in (None, "resolved"):
                 state, since, worst = "pending", at, value
             worst = min(worst, value) if lower else max(worst, value)
-            last = at
+            missing = -1
             if at - since >= hold:
                 state = "firing"
         elif state == "pending":
             state = None
-        elif state == "firing" and at - last >= max(keep, 1):
-            state, ended = "resolved", at
+        elif state == "firing":
+            missing = at if missing < 0 else missing
+            if at - missing >= keep:
+                state, ended = "resolved", at
         elif state == "resolved" and at - ended > 5:
             state = None
     return state, worst
@@ -71,4 +73,5 @@ def test_times_of_a_life() -> None:
 def test_an_alert_that_did_not_change_is_the_same_object() -> None:
     times = lifecycle.Times(keep_firing_for=100)
     book = lifecycle.step({}, hits({NAMES[0]: 1.0}), "r", times, 0.0)
+    book = lifecycle.step(book, [], "r", times, 5.0)
     assert lifecycle.step(book, [], "r", times, 10.0)[NAMES[0]] is book[NAMES[0]]

@@ -38,6 +38,8 @@ class Alert:
     generator_url: str = ""
     log_query: str = ""
     """KQL of the log lines behind it; empty when it has none."""
+    keep_since: float = 0.0
+    """The first evaluation without the expression's series, while `keep_firing_for` keeps it firing."""
 
     @property
     def fingerprint(self) -> str:

@@ -72,6 +72,8 @@ class Alerting:
         self.alerts: dict[labels_.Labels, alerts.Alert] = {}
         self._adopted: frozenset[labels_.Labels] = frozenset()
         self._grace = self._grace_until = 0.0
+        self._series: dict[labels_.Labels, labels_.Labels] = {}
+        """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
     def adopt(self, kept: Mapping[labels_.Labels, alerts.Alert], grace: float) -> None:
         """Take over the alerts of the same rule from before a restart or reload.
@@ -95,6 +97,8 @@ class Alerting:
             after |= self._waiting({hit.labels for hit in hits}, at)
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
         self.alerts = after
+        if len(self._series) > len(after):
+            self._series = {key: bare for key, bare in self._series.items() if key in after}
         return changed
 
     def _waiting(self, held: set[labels_.Labels], at: float) -> dict[labels_.Labels, alerts.Alert]:
@@ -110,9 +114,15 @@ class Alerting:
         out: dict[labels_.Labels, float] = {}
         for alert in self.alerts.values():
             if alert.state != "resolved":
-                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
-                out[labels_.merge(alert.labels, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
+                bare = self._series.get(alert.labels) or self._without_external(alert.labels)
+                out[labels_.merge(bare, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
+                out[labels_.merge(bare, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
         return out
+
+    def _without_external(self, of: labels_.Labels) -> labels_.Labels:
+        """The best guess for an alert from before a restart, until its expression speaks of it."""
+        more = self._world.external_labels if self._world.label_alerts else {}
+        return tuple((name, value) for name, value in of if more.get(name) != value)
 
     def _hit(self, labels: labels_.Labels, value: float, at: float) -> lifecycle.Hit:
         around = templates.Surroundings(
@@ -124,7 +134,10 @@ class Alerting:
         bare = labels_.without(labels, labels_.NAME)
         given = {**dict(bare), **{name: self._text(one, labels, value, around) for name, one in self._labels}}
         more = self._world.external_labels if self._world.label_alerts else {}
-        own = labels_.make({**more, **given, "alertname": self.rule.alert})
+        given["alertname"] = self.rule.alert
+        own = labels_.make({**more, **given})
+        if more:
+            self._series[own] = labels_.make(given)
         annotations = labels_.make({name: self._text(one, labels, value, around) for name, one in self._annotations})
         wanted = labels_.get(annotations, evidence.ANNOTATION) or self._world.evidence.query(self.query.names, own)
         return lifecycle.Hit(own, annotations, value, self._generator_url, wanted)

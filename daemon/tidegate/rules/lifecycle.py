@@ -1,8 +1,9 @@
 """The life of one rule's alerts: inactive, pending, firing, resolved. Pure: a result in, changed alerts out.
 
-Prometheus' semantics (`rules/alerting.go`): pending until `for` has passed, then firing; firing for `keep_firing_for` after
-the expression held last; a pending alert that ends leaves no trace; a resolved one is kept for a while, and starts anew
-when the expression holds again. Beyond Prometheus: the worst value is remembered, and times of firing and resolving.
+Prometheus' semantics (`rules/alerting.go`): pending until `for` has passed, then firing; firing for `keep_firing_for` from
+the first evaluation on at which the expression did not hold; a pending alert that ends leaves no trace; a resolved one is
+kept for a while, and starts anew when the expression holds again. Beyond Prometheus: the worst value is remembered, and
+times of firing and resolving.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def _holds(before: alerts.Alert | None, hit: Hit, rule: str, times: Times, at: f
         annotations=hit.annotations,
         fired_at=before.fired_at or (at if firing else 0.0),
         last_seen=at,
+        keep_since=0.0,
         value=hit.value,
         peak=worse(before.peak, hit.value, lower=times.lower_is_worse),
         generator_url=hit.generator_url,
@@ -73,9 +75,11 @@ def _held_no_more(before: alerts.Alert, times: Times, at: float) -> alerts.Alert
     if before.state == "pending":
         return None
     if before.state == "firing":
-        if times.keep_firing_for and at - before.last_seen < times.keep_firing_for:
+        if times.keep_firing_for and not before.keep_since:
+            return dataclasses.replace(before, keep_since=at)
+        if times.keep_firing_for and at - before.keep_since < times.keep_firing_for:
             return before
-        return dataclasses.replace(before, state="resolved", resolved_at=at)
+        return dataclasses.replace(before, state="resolved", resolved_at=at, keep_since=0.0)
     return before if at - before.resolved_at <= times.resolved_retention else None
 
 

@@ -89,6 +89,8 @@ class _Reader:
         return rules.RuleSet(tuple(groups), tuple(metrics))
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
+        if group.limit < 0:
+            self._wrong("rule-wrong-value", f"the limit {group.limit} is negative; 0 is no limit", (*at, "limit"))
         self._labels(group.labels, (*at, "labels"))
         made: list[rules.Rule] = []
         for number, rule in enumerate(group.rules or []):

@@ -7,20 +7,18 @@ edited, go along. After a restart the alert book says which alerts there were.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.kit import tasks, telemetry
-from tidegate.model import alerts, labels, ports, rules
-from tidegate.rules import evaluate, evidence
+from tidegate.model import alerts, ports, rules
+from tidegate.rules import evaluate, evidence, handover
 from tidegate.rules import group as group_
 
 GRACE = 60.0
 """Seconds after a restart in which an alert that no data speaks of yet stays as it was."""
 LONGEST_WAIT = 60.0
 """Seconds after a start that groups wait for the first samples."""
-Alerts = dict[labels.Labels, alerts.Alert]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,13 +130,14 @@ class RuleManager:
     async def _match(self) -> None:
         """Start what is new, end what is gone."""
         wanted = {id(one): one for one in self._loaded}
-        keys = {one.group.key for one in self._loaded}
+        keys = {one.group.key: len(one.rules) for one in self._loaded}
         for gone in set(self._running) - set(wanted):
             one = self._running.pop(gone)
             one.ticks.close()
             await tasks.cancel(one.task)
-            if one.group.group.key not in keys:
-                one.group.end(self._clock.now())
+            kept = keys.get(one.group.group.key, 0)
+            if kept < len(one.group.rules):
+                one.group.end(self._clock.now(), kept)
         await self._resolve_orphans()
         for number, group in wanted.items():
             if number not in self._running:
@@ -154,24 +153,12 @@ class RuleManager:
 
     def _hand_over(self, fresh: Sequence[group_.Group], gone: Sequence[group_.Group]) -> None:
         """Give the alerts of rules that went, or of the last process, to the rules of the same name that came."""
-        before: dict[str, Alerts] = {}
-        for rule in _alerting(gone):
-            before.setdefault(rule.key, {}).update(rule.alerts)
+        kept = [handover.Kept(alert, rule.rule.expr) for rule in _alerting(gone) for alert in rule.alerts.values()]
         if self._first:
-            for alert in self._book.all():
-                before.setdefault(alert.rule, {})[alert.labels] = alert
+            kept += [handover.Kept(alert) for alert in self._book.all() if alert.rule.count(";") >= 2]
         grace = GRACE if self._first else 0.0
-        taken = set()
-        for rule in _alerting(fresh):
-            if rule.key in before:
-                rule.adopt(before[rule.key], max(grace, 0.0))
-                taken.add(rule.key)
-        moved: dict[str, Alerts] = collections.defaultdict(dict)
-        for key in before.keys() - taken:
-            moved[key.rpartition(";")[2]].update(before[key])
-        for rule in _alerting(fresh):
-            if rule.key not in taken and rule.rule.alert in moved:
-                rule.adopt(moved.pop(rule.rule.alert), grace)
+        for rule, found in handover.match(kept, _alerting(fresh)):
+            rule.adopt(found, grace)
         self._first = False
 
     async def _resolve_orphans(self) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tidegate.model import alerts, ports, problems, rules, series
+from tidegate.model import alerts, ports, problems, rules, series, targets
 from tidegate.model import labels as labels_
-from tidegate.rules import evidence, lifecycle, templates
+from tidegate.rules import evidence, lifecycle, losses, templates
 
 MILLISECONDS = 1000
 
@@ -33,6 +33,8 @@ class World:
     """Told of each template that could not be rendered."""
     label_alerts: bool = True
     """Whether alerts get the external labels; promtool's unit tests expect them without."""
+    statuses: Callable[[], Sequence[targets.TargetStatus]] | None = None
+    """How the targets are doing; `None` when alerts are to resolve though their target does not answer."""
 
 
 class Recording:
@@ -92,7 +94,7 @@ class Alerting:
             )
         if limit and len(hits) > limit:
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
-        after = lifecycle.step(self.alerts, hits, self.key, self._times, at)
+        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, self._lost())
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
@@ -100,6 +102,11 @@ class Alerting:
         if len(self._series) > len(after):
             self._series = {key: bare for key, bare in self._series.items() if key in after}
         return changed
+
+    def _lost(self) -> losses.Lost:
+        if self._world.statuses is None or not losses.can_be_lost(self.query.names):
+            return losses.never
+        return losses.Losses(self._world.statuses)
 
     def _waiting(self, held: set[labels_.Labels], at: float) -> dict[labels_.Labels, alerts.Alert]:
         """Adopted alerts that no data speaks of yet, as they were."""

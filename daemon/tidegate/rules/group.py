@@ -79,6 +79,7 @@ class Group:
             self._world.external_url == world.external_url
             and self._world.external_labels == world.external_labels
             and self._world.resolved_retention == world.resolved_retention
+            and (self._world.statuses is None) == (world.statuses is None)
         )
 
     async def run(self, ticks: ports.Ticks, may: Callable[[], bool]) -> None:
@@ -199,7 +200,7 @@ def _worth(written: dict[str, tuple[float, alerts.Alert]], alert: alerts.Alert, 
     when, before = written.get(alert.fingerprint, (-math.inf, None))
     if before is None or before.state != alert.state or before.active_at != alert.active_at:
         return True
-    if before.keep_since != alert.keep_since:
+    if before.keep_since != alert.keep_since or before.no_data_since != alert.no_data_since:
         return True
     return at - when >= QUIET or (before.state == "pending" and before.annotations != alert.annotations)
 

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.kit import tasks, telemetry
-from tidegate.model import alerts, ports, rules
+from tidegate.model import alerts, ports, rules, targets
 from tidegate.rules import evaluate, evidence, handover
 from tidegate.rules import group as group_
 
@@ -42,8 +42,13 @@ class RuleManager:
         supervisor: tasks.Supervisor,
         *,
         warm: Callable[[], bool] = lambda: True,
+        statuses: Callable[[], Sequence[targets.TargetStatus]] | None = None,
     ) -> None:
-        """`warm` says whether the first samples are there: before, an evaluation would find nothing and resolve alerts."""
+        """`warm` says whether the first samples are there: before, an evaluation would find nothing and resolve alerts.
+
+        `statuses` says how the targets are doing, so that one that fails does not resolve its alerts.
+        """
+        self._statuses = statuses
         self._engine, self._store, self._book = engine, store, book
         self._schedule, self._clock, self._supervisor = schedule, clock, supervisor
         self._warm, self._started = warm, clock.now()
@@ -57,6 +62,9 @@ class RuleManager:
         telemetry.Gauge("tidegate_rules_loaded", "Rules.", registry=registry).set_function(
             lambda: float(sum(len(one.rules) for one in self._loaded))
         )
+        telemetry.Gauge(
+            "tidegate_rule_alerts_no_data", "Firing alerts whose target does not answer.", registry=registry
+        ).set_function(lambda: float(self._without_data()))
 
     @property
     def ready(self) -> bool:
@@ -91,6 +99,7 @@ class RuleManager:
         external_url: str,
         external_labels: Mapping[str, str],
         resolved_retention: float,
+        keep_on_target_loss: bool = True,
     ) -> None:
         """What to evaluate from now on. Raises `QueryError`; then nothing has changed."""
         world = evaluate.World(
@@ -101,6 +110,7 @@ class RuleManager:
             resolved_retention,
             evidence.Evidence(wanted.log_metrics),
             self._template_failed,
+            statuses=self._statuses if keep_on_target_loss else None,
         )
         same = [one for one in self._loaded if wanted.log_metrics == self._metrics and one.same(world)]
         kept = {one.group: one for one in same}
@@ -174,6 +184,10 @@ class RuleManager:
         ]
         if over:
             await self._book.put(over)
+
+    def _without_data(self) -> int:
+        active = (alert for rule in _alerting(self._loaded) for alert in rule.alerts.values())
+        return sum(1 for alert in active if alert.state == "firing" and alert.no_data_since)
 
     def _template_failed(self, what: str) -> None:
         self._counted.templates.inc()

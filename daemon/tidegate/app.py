@@ -175,6 +175,7 @@ class App:
             self.registry,
             self.supervisor,
             warm=self._warm,
+            statuses=self.scraper.targets,
         )
         self.dispatcher = dispatch.Dispatcher(
             self.book,
@@ -303,6 +304,7 @@ class App:
             external_url=self._external_url(given),
             external_labels=given.rules.external_labels,
             resolved_retention=given.rules.resolved_retention,
+            keep_on_target_loss=given.rules.keep_on_target_loss,
         )
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.store.need(self.rules.needs())

@@ -36,21 +36,21 @@ def test_every_alert_lives_as_its_history_says(
 
 def naive(history: list[float | None], hold: int, keep: int, lower: bool) -> tuple[str | None, float]:
     """State and worst value by walking the whole history, one step every 10 s."""
-    state, since, lost, ended, worst = None, 0, -1, 0, 0.0
+    state, since, missing, ended, worst = None, 0, -1, 0, 0.0
     for at, value in enumerate(history):
         if value is not None:
             if state in (None, "resolved"):
                 state, since, worst = "pending", at, value
             worst = min(worst, value) if lower else max(worst, value)
-            lost = -1
+            missing = -1
             if at - since >= hold:
                 state = "firing"
         elif state == "pending":
             state = None
         elif state == "firing":
-            lost = at if lost < 0 else lost
-            if at - lost >= keep:
-                state, ended, lost = "resolved", at, -1
+            missing = at if missing < 0 else missing
+            if at - missing >= keep:
+                state, ended = "resolved", at
         elif state == "resolved" and at - ended > 5:
             state = None
     return state, worst

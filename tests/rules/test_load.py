@@ -123,3 +123,23 @@ def test_a_log_metric_twice_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(problems.ConfigError) as caught:
         load.load([(tmp_path / name, name) for name in ("a.yaml", "b.yaml")], CHECKS)
     assert [problem.code for problem in caught.value.problems] == ["rule-log-metric-twice"]
+
+
+def test_a_negative_limit_is_refused(tmp_path: pathlib.Path) -> None:
+    assert wrong(tmp_path, "groups:\n  - name: a\n    limit: -1\n") == [("rule-wrong-value", 3, 12)]
+
+
+BLOCK = """\
+groups:
+  - name: a
+    rules:
+      - alert: Down
+        expr: |
+
+          sum(up)
+            ==  foo(up)
+"""
+
+
+def test_an_error_inside_a_block_stands_at_its_own_line(tmp_path: pathlib.Path) -> None:
+    assert wrong(tmp_path, BLOCK) == [("rule-expr", 8, 17)]

@@ -252,6 +252,64 @@ async def test_an_end_that_the_book_refused_is_told_again(tmp_path: pathlib.Path
     assert book.told == [("High", "firing"), ("High", "resolved")]
 
 
+TWIN = rules.AlertingRule("High", "y > 5", labels.make(severity="page"))
+OTHER = rules.AlertingRule("High", "x > 5", labels.make(severity="note"))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("after", [(TWIN, OTHER), (TWIN,)])
+async def test_rules_of_one_name_keep_their_own_alerts_when_the_group_is_edited(
+    tmp_path: pathlib.Path, after: tuple[rules.Rule, ...], restart: bool
+) -> None:
+    book = Book()
+    world = World(tmp_path, book)
+    world.load(group(OTHER, TWIN))
+    world.put(10, x=9, y=9)
+    await world.evaluate(10)
+    book.told.clear()
+    if restart:
+        world.store.close()
+        world = World(tmp_path, book)
+    world.load(group(*after))
+    world.put(20, x=9, y=9)
+    await world.evaluate(20)
+    page = book.kept[labels.make(alertname="High", service="shop", severity="page")]
+    assert (page.state, page.fired_at) == ("firing", 10)
+    ended = len(after) == 1 and not restart
+    assert [state for _, state in book.told].count("resolved") == ended
+
+
+async def test_a_rule_that_left_its_group_leaves_no_series(world: World) -> None:
+    world.load(group(rules.RecordingRule("a", "x"), rules.RecordingRule("b", "x")))
+    world.put(10, x=1)
+    await world.evaluate(10)
+    before = world.manager._loaded[0]
+    world.load(group(rules.RecordingRule("a", "x")))
+    before.end(20, world.manager._loaded[0].keys)
+    found = samples.read(world.store)
+    assert found['b{service="shop"}'] == [(10000, 1), (20000, "stale")]
+    assert found['a{service="shop"}'] == [(10000, 1)]
+
+
+async def test_external_labels_are_not_on_alerts_series(world: World) -> None:
+    world.load(group(dataclasses.replace(HIGH, hold=0.0)), external={"region": "north"})
+    world.put(10, x=9)
+    await world.evaluate(10)
+    assert 'ALERTS{alertname="High", alertstate="firing", service="shop"}' in samples.read(world.store)
+
+
+async def test_keep_firing_for_counts_from_the_first_evaluation_without_the_series(world: World) -> None:
+    world.load(group(dataclasses.replace(HIGH, hold=0.0, keep_firing_for=20.0)))
+    for at, value in ((10, 9), (20, 1), (30, 1)):
+        world.put(at, x=value)
+        await world.evaluate(at)
+    assert next(iter(world.book.kept.values())).keep_since == 20
+    assert world.states() == {"High": "firing"}
+    world.put(40, x=1)
+    await world.evaluate(40)
+    assert world.states() == {"High": "resolved"}
+
+
 WARNING = rules.AlertingRule("High", "x > 5", labels.make(severity="warning"))
 CRITICAL = rules.AlertingRule("High", "x > 8", labels.make(severity="critical"))
 
@@ -286,7 +344,8 @@ async def test_only_the_rule_that_went_ends_its_alerts(world: World) -> None:
     world.put(10, x=9)
     await world.evaluate(10)
     world.load(group(CRITICAL))
-    await world.manager._match()
+    world.put(20, x=9)
+    await world.evaluate(20)
     states = {labels.get(one.labels, "severity"): one.state for one in world.book.all()}
     assert states == {"warning": "resolved", "critical": "firing"}
 
@@ -318,12 +377,3 @@ async def test_a_negative_limit_is_none(world: World) -> None:
     world.put(10, x=9)
     await world.evaluate(10)
     assert [status.health for status in world.manager.groups()[0].rules] == ["ok", "ok"]
-
-
-async def test_keep_firing_for_counts_from_the_first_evaluation_without_the_series(world: World) -> None:
-    world.load(group(rules.AlertingRule("High", "x > 5", keep_firing_for=20.0)))
-    for at, value in ((10, 9), (20, 1), (30, 1), (40, 1)):
-        world.put(at, x=value)
-        await world.evaluate(at)
-    (alert,) = world.book.all()
-    assert (alert.keep_firing_since, alert.resolved_at) == (20, 40)

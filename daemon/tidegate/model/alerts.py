@@ -38,8 +38,10 @@ class Alert:
     generator_url: str = ""
     log_query: str = ""
     """KQL of the log lines behind it; empty when it has none."""
-    keep_firing_since: float = 0.0
-    """Since when it fires only because of `keep_firing_for`; 0 while the expression holds."""
+    keep_since: float = 0.0
+    """The first evaluation without the expression's series, while `keep_firing_for` keeps it firing."""
+    no_data_since: float = 0.0
+    """Since when it cannot be judged, because the target it speaks of does not answer; it goes on firing."""
 
     @property
     def fingerprint(self) -> str:

@@ -52,6 +52,8 @@ class Rules(Section):
     """For groups that give no `interval`."""
     resolved_retention: Duration = 900.0
     """How long a resolved alert stays listed."""
+    keep_on_target_loss: bool = True
+    """A firing alert whose target does not answer goes on firing until the target answers again or is gone."""
     external_labels: dict[str, str] = {}
     """Put on every alert."""
     experimental_promql: bool = False

@@ -198,9 +198,15 @@ def _item(
         duration=span((until or now) - since),
         labels=tuple(pair for pair in alert.labels if pair not in common and pair[0] not in HIDDEN),
         lines=() if over or repeated else tuple(_line(line) for line in entry.log_lines),
-        note="" if over else entry.log_note,
+        note="" if over else _note(entry, now),
         links=_item_links(alert, notes, notification.external_url),
     )
+
+
+def _note(entry: alerts.NotifiedAlert, now: float) -> str:
+    since = entry.alert.no_data_since
+    blind = f"no data since {clock(since, now)}: the target does not answer" if since else ""
+    return "; ".join(part for part in (blind, entry.log_note) if part)
 
 
 def _item_links(alert: alerts.Alert, notes: dict[str, str], external_url: str) -> tuple[Link, ...]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tidegate.model import alerts, ports, problems, rules, series
+from tidegate.model import alerts, ports, problems, rules, series, targets
 from tidegate.model import labels as labels_
-from tidegate.rules import evidence, lifecycle, templates
+from tidegate.rules import evidence, lifecycle, losses, templates
 
 MILLISECONDS = 1000
 
@@ -33,6 +33,8 @@ class World:
     """Told of each template that could not be rendered."""
     label_alerts: bool = True
     """Whether alerts get the external labels; promtool's unit tests expect them without."""
+    statuses: Callable[[], Sequence[targets.TargetStatus]] | None = None
+    """How the targets are doing; `None` when alerts are to resolve though their target does not answer."""
 
 
 class Recording:
@@ -70,10 +72,10 @@ class Alerting:
         quoted = urllib.parse.quote(rule.expr, safe="")
         self._generator_url = f"{world.external_url}/?query={quoted}" if world.external_url else ""
         self.alerts: dict[labels_.Labels, alerts.Alert] = {}
-        self._bare: dict[labels_.Labels, labels_.Labels] = {}
-        """The labels of each alert without the external ones, which its series do not have."""
         self._adopted: frozenset[labels_.Labels] = frozenset()
         self._grace = self._grace_until = 0.0
+        self._series: dict[labels_.Labels, labels_.Labels] = {}
+        """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
     def adopt(self, kept: Mapping[labels_.Labels, alerts.Alert], grace: float) -> None:
         """Take over the alerts of the same rule from before a restart or reload.
@@ -92,14 +94,19 @@ class Alerting:
             )
         if 0 < limit < len(hits):
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
-        after = lifecycle.step(self.alerts, hits, self.key, self._times, at)
+        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, self._lost())
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
         self.alerts = after
-        if len(self._bare) > len(after):
-            self._bare = {key: bare for key, bare in self._bare.items() if key in after}
+        if len(self._series) > len(after):
+            self._series = {key: bare for key, bare in self._series.items() if key in after}
         return changed
+
+    def _lost(self) -> losses.Lost:
+        if self._world.statuses is None or not losses.can_be_lost(self.query.names):
+            return losses.never
+        return losses.Losses(self._world.statuses)
 
     def _waiting(self, held: set[labels_.Labels], at: float) -> dict[labels_.Labels, alerts.Alert]:
         """Adopted alerts that no data speaks of yet, as they were."""
@@ -114,15 +121,15 @@ class Alerting:
         out: dict[labels_.Labels, float] = {}
         for alert in self.alerts.values():
             if alert.state != "resolved":
-                own = self._bare.get(alert.labels) or self._without_external(alert.labels)
-                out[labels_.merge(own, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
-                out[labels_.merge(own, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
+                bare = self._series.get(alert.labels) or self._without_external(alert.labels)
+                out[labels_.merge(bare, {labels_.NAME: "ALERTS", "alertstate": alert.state})] = 1.0
+                out[labels_.merge(bare, {labels_.NAME: "ALERTS_FOR_STATE"})] = float(int(alert.active_at))
         return out
 
     def _without_external(self, of: labels_.Labels) -> labels_.Labels:
-        """The best that can be said of an alert from before a restart, until its expression holds again."""
-        external = self._world.external_labels.items() if self._world.label_alerts else ()
-        return tuple(pair for pair in of if pair not in external)
+        """The best guess for an alert from before a restart, until its expression speaks of it."""
+        more = self._world.external_labels if self._world.label_alerts else {}
+        return tuple((name, value) for name, value in of if more.get(name) != value)
 
     def _hit(self, labels: labels_.Labels, value: float, at: float) -> lifecycle.Hit:
         around = templates.Surroundings(
@@ -137,7 +144,7 @@ class Alerting:
         given["alertname"] = self.rule.alert
         own = labels_.make({**more, **given})
         if more:
-            self._bare[own] = labels_.make(given)
+            self._series[own] = labels_.make(given)
         annotations = labels_.make({name: self._text(one, labels, value, around) for name, one in self._annotations})
         wanted = labels_.get(annotations, evidence.ANNOTATION) or self._world.evidence.query(self.query.names, own)
         return lifecycle.Hit(own, annotations, value, self._generator_url, wanted)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import decimal
 import math
 import re
 import urllib.parse
@@ -18,6 +20,10 @@ from tidegate.model import series, settings
 
 _SI = (("k", "M", "G", "T", "P", "E", "Z", "Y"), ("m", "u", "n", "p", "f", "a", "z", "y"))
 _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
+NANO = 1_000_000_000
+"""Nanoseconds in a second."""
+_INT64 = 2**63 - 1
+_SMALL = (("ms", 1_000_000), ("µs", 1000), ("ns", 1))
 _PORT = re.compile(r"^(.*):\d+$")
 QueryResult = list[dict[str, Any]]
 
@@ -32,27 +38,22 @@ def number(value: float) -> str:
 
 
 def _go_shortest(value: float) -> str:
-    """Go's `%v` of a float: shortest digits, exponent below -4 and from 21 on."""
+    """Go's `%v` of a float: shortest digits, exponent below -4 and from 6 on."""
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
-    exponent = math.floor(math.log10(abs(value)))
-    text = repr(value)
-    if -5 < exponent < 21:
-        return _plain(text)
-    digits, _, power = f"{value:.17e}".partition("e")
-    mantissa = repr(value) if "e" in repr(value) else f"{float(digits)!r}e{power}"
-    head, _, tail = mantissa.partition("e")
-    return f"{head.removesuffix('.0')}e{int(tail):+03d}"
-
-
-def _plain(text: str) -> str:
-    if "e" not in text:
-        return text.removesuffix(".0")
-    return f"{int(float(text))}" if float(text).is_integer() else f"{float(text):.25f}".rstrip("0").rstrip(".")
+    sign, figures, exponent = decimal.Decimal(repr(value)).normalize().as_tuple()
+    digits = "".join(map(str, figures))
+    power = len(digits) - 1 + int(exponent)
+    if -5 < power < 6:
+        return repr(value).removesuffix(".0")
+    head = f"{digits[0]}.{digits[1:]}".removesuffix(".")
+    return f"{'-' if sign else ''}{head}e{power:+03d}"
 
 
 def _significant(value: float) -> str:
     """Go's `%.4g`."""
+    if not math.isfinite(value):
+        return number(value)
     text = f"{value:.4g}"
     if "e" in text:
         head, _, tail = text.partition("e")
@@ -64,8 +65,8 @@ def to_float(value: Any) -> float:
     """A number, or a text that is one. Raises `ValueError`."""
     if isinstance(value, str):
         return float(value)
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
+    if isinstance(value, Duration):
+        return value.nanoseconds / NANO
     return float(value)
 
 
@@ -129,9 +130,54 @@ def humanize_timestamp(value: Any) -> str:
     given = to_float(value)
     if not math.isfinite(given):
         return number(given)
-    at = datetime.datetime.fromtimestamp(given, datetime.UTC)
-    fraction = f".{at.microsecond:06d}".rstrip("0").rstrip(".")
-    return f"{at:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+    return str(to_time(given))
+
+
+class Time(datetime.datetime):
+    """A time in UTC that prints as Go's `time.Time` does."""
+
+    def __str__(self) -> str:
+        fraction = f".{self.microsecond:06d}".rstrip("0").rstrip(".")
+        return f"{self:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Duration:
+    """A span that prints as Go's `time.Duration` does."""
+
+    nanoseconds: int
+
+    def __str__(self) -> str:
+        sign, left = ("-", -self.nanoseconds) if self.nanoseconds < 0 else ("", self.nanoseconds)
+        if left < NANO:
+            unit, size = next(one for one in _SMALL if left >= one[1] or one[1] == 1)
+            return f"{sign}{_fraction(left, size)}{unit}" if left else "0s"
+        hours, left = divmod(left, 3600 * NANO)
+        minutes, left = divmod(left, 60 * NANO)
+        head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+        return f"{sign}{head}{_fraction(left, NANO)}s"
+
+
+def _fraction(count: int, size: int) -> str:
+    whole, rest = divmod(count, size)
+    return f"{whole}.{rest:0{len(str(size)) - 1}d}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
+def to_time(value: Any) -> Time:
+    """Unix seconds as a time, exact to the millisecond. Raises `ValueError` for what Go's nanoseconds cannot hold."""
+    given = to_float(value)
+    if not math.isfinite(given):
+        raise ValueError("value is NaN or Inf")
+    if abs(given * NANO) > _INT64:
+        raise ValueError(f"{number(given)} cannot be represented as a nanoseconds timestamp since it overflows int64")
+    milliseconds = int(given * NANO) // 1_000_000 if given >= 0 else -(int(-given * NANO) // 1_000_000)
+    return Time(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(milliseconds=milliseconds)
+
+
+def to_duration(value: Any) -> Duration:
+    """Seconds as a duration; what 64 bits cannot hold becomes the least one, as in Go."""
+    given = to_float(value) * NANO
+    return Duration(int(given) if abs(given) < _INT64 else -_INT64 - 1)
 
 
 def parse_duration(text: str) -> float:
@@ -145,12 +191,18 @@ def parse_duration(text: str) -> float:
 
 def re_replace_all(pattern: str, replacement: str, text: str) -> str:
     """RE2, with Go's `$1` and `${name}` in the replacement."""
-    converted = re.sub(r"\$(\d+|\{(\w+)\}|\$)", _group, replacement.replace("\\", "\\\\"))
-    return str(re2.sub(pattern, converted, text))
+    compiled = re2.compile(pattern)
+    known = {str(number) for number in range(compiled.groups + 1)} | set(compiled.groupindex)
 
+    def group(found: re.Match[str]) -> str:
+        """Go reads `$1x` as a group named `1x`; a group that is not there is empty."""
+        if found[1] == "$":
+            return "$"
+        name = found[2] or found[1]
+        return f"\\g<{name}>" if name in known else ""
 
-def _group(found: re.Match[str]) -> str:
-    return "$" if found[1] == "$" else f"\\g<{found[2] or found[1]}>"
+    converted = re.sub(r"\$(\w+|\{(\w+)\}|\$)", group, replacement.replace("\\", "\\\\"))
+    return str(compiled.sub(converted, text))
 
 
 def strip_port(text: str) -> str:
@@ -216,9 +268,9 @@ PURE: Mapping[str, Callable[..., Any]] = {
     "strvalue": lambda sample: sample["Labels"].get("__value__", ""),
     "tableLink": _table_link,
     "title": _title,
-    "toDuration": lambda seconds: datetime.timedelta(seconds=to_float(seconds)),
+    "toDuration": to_duration,
     "toLower": lambda text: text.lower(),
-    "toTime": lambda seconds: datetime.datetime.fromtimestamp(to_float(seconds), datetime.UTC),
+    "toTime": to_time,
     "toUpper": lambda text: text.upper(),
     "urlQueryEscape": urllib.parse.quote_plus,
     "value": lambda sample: sample["Value"],

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from tidegate.kit import telemetry
 from tidegate.model import alerts, ports, problems, rules, series
+from tidegate.model import labels as labels_
 from tidegate.rules import evaluate
 
 INLINE = 0.005
 """Seconds: a rule that took longer last time is evaluated in a thread, so that the event loop is not kept waiting."""
 LONGEST_PAUSE = 0.02
 """Seconds between two rules of a group, at most."""
+SHORTEST_TURN = 0.002
+"""Seconds of evaluation after which others get a turn; cheap rules share one."""
 QUIET = 60.0
 """Seconds between two writes of an alert in which only its value changed."""
 
@@ -55,7 +58,8 @@ class Group:
         self._tables = [world.store.table(key, group.interval) for key in self.keys]
         self._statuses = [ports.RuleStatus(rule) for rule in group.rules]
         self._written: list[dict[str, tuple[float, alerts.Alert]]] = [{} for _ in self.rules]
-        """For each rule the alerts that the book was told of, by fingerprint, and when."""
+        self._empty = [False] * len(self.rules)
+        """Rules whose table is known to hold no live series: nothing has to be written while it stays so."""
         self._last = self._duration = 0.0
         self._missed = 0
 
@@ -75,6 +79,7 @@ class Group:
             self._world.external_url == world.external_url
             and self._world.external_labels == world.external_labels
             and self._world.resolved_retention == world.resolved_retention
+            and (self._world.statuses is None) == (world.statuses is None)
         )
 
     async def run(self, ticks: ports.Ticks, may: Callable[[], bool]) -> None:
@@ -91,10 +96,14 @@ class Group:
     async def evaluate_at(self, at: float) -> None:
         """Evaluate all rules for a time (unix seconds)."""
         started = self._clock.now()
+        busy = 0.0
         for number in range(len(self.rules)):
             await self._one(number, at - self.group.query_offset)
+            busy += self._statuses[number].duration
             # As long as it took: whoever waited meanwhile is served whole before the next rule.
-            await self._clock.sleep(min(self._statuses[number].duration, LONGEST_PAUSE))
+            if busy >= SHORTEST_TURN:
+                await self._clock.sleep(min(busy, LONGEST_PAUSE))
+                busy = 0.0
         self._duration = max(self._clock.now() - started, 0.0)
         self._last = at
         self._counted.seconds.observe(self._duration)
@@ -140,32 +149,44 @@ class Group:
             if 0 < self.group.limit < len(samples):
                 message = f"exceeded limit of {self.group.limit} with {len(samples)} series"
                 raise problems.QueryError(message, kind="execution")
-            evaluate.write(self._tables[number], at, samples)
+            self._write(number, at, samples)
             return len(samples)
         changed = rule.step(result, at, self.group.limit)
-        evaluate.write(self._tables[number], at, rule.samples())
-        await self._tell(number, [*changed, *self._owed(rule, number, changed)], at)
+        self._write(number, at, rule.samples())
+        if rule.alerts or self._written[number]:
+            written = self._written[number]
+            await self._tell(rule, written, [*changed, *self._owed(rule, written, changed)], at)
         return len(rule.alerts)
 
-    async def _tell(self, number: int, changed: list[alerts.Alert], at: float) -> None:
+    def _write(self, number: int, at: float, samples: dict[labels_.Labels, float]) -> None:
+        if samples or not self._empty[number]:
+            evaluate.write(self._tables[number], at, samples)
+        self._empty[number] = not samples
+
+    async def _tell(
+        self,
+        rule: evaluate.Alerting,
+        written: dict[str, tuple[float, alerts.Alert]],
+        changed: list[alerts.Alert],
+        at: float,
+    ) -> None:
         """Tell the book of what matters: states, texts, and values now and then."""
-        written, rule = self._written[number], self.rules[number]
-        worth = [alert for alert in changed if self._worth(written, alert, at)]
+        worth = [alert for alert in changed if _worth(written, alert, at)]
         if worth:
             await self._book.put(worth)
             for alert in worth:
                 written[alert.fingerprint] = (at, alert)
-        if not written or isinstance(rule, evaluate.Recording):
-            return
         gone = set(written) - {alert.fingerprint for alert in rule.alerts.values()}
         ended = [_ended(written.pop(key)[1], at) for key in gone]
         pending = [alert for alert in ended if alert is not None]
         if pending:
             await self._book.put(pending)
 
-    def _owed(self, rule: evaluate.Alerting, number: int, changed: list[alerts.Alert]) -> list[alerts.Alert]:
+    def _owed(
+        self, rule: evaluate.Alerting, written: dict[str, tuple[float, alerts.Alert]], changed: list[alerts.Alert]
+    ) -> list[alerts.Alert]:
         """Ended alerts whose end the book did not take, because it failed."""
-        written, told = self._written[number], {alert.fingerprint for alert in changed}
+        told = {alert.fingerprint for alert in changed}
         return [
             alert
             for alert in rule.alerts.values()
@@ -175,13 +196,14 @@ class Group:
             and written[alert.fingerprint][1].state != "resolved"
         ]
 
-    def _worth(self, written: Mapping[str, tuple[float, alerts.Alert]], alert: alerts.Alert, at: float) -> bool:
-        when, before = written.get(alert.fingerprint, (-math.inf, None))
-        if before is None or before.state != alert.state or before.active_at != alert.active_at:
-            return True
-        if before.keep_firing_since != alert.keep_firing_since:
-            return True
-        return at - when >= QUIET or (before.state == "pending" and before.annotations != alert.annotations)
+
+def _worth(written: dict[str, tuple[float, alerts.Alert]], alert: alerts.Alert, at: float) -> bool:
+    when, before = written.get(alert.fingerprint, (-math.inf, None))
+    if before is None or before.state != alert.state or before.active_at != alert.active_at:
+        return True
+    if before.keep_since != alert.keep_since or before.no_data_since != alert.no_data_since:
+        return True
+    return at - when >= QUIET or (before.state == "pending" and before.annotations != alert.annotations)
 
 
 def _made(group: rules.Group, world: evaluate.World) -> list[evaluate.Recording | evaluate.Alerting]:

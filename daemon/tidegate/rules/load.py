@@ -89,6 +89,8 @@ class _Reader:
         return rules.RuleSet(tuple(groups), tuple(metrics))
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
+        if group.limit < 0:
+            self._wrong("rule-wrong-value", f"the limit {group.limit} is negative; 0 is no limit", (*at, "limit"))
         self._labels(group.labels, (*at, "labels"))
         made: list[rules.Rule] = []
         for number, rule in enumerate(group.rules or []):
@@ -162,7 +164,7 @@ class _Reader:
             self._checks.engine.prepare(rule.expr)
         except problems.QueryError as error:
             problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", (*at, "expr"))
-            self.problems.append(_moved(problem, rule.expr, error.position))
+            self.problems.append(_moved(problem, rule.expr, error.position, self._document))
 
     def _labels(self, given: Mapping[str, str] | None, at: yamlfile.Path) -> None:
         for name in given or {}:
@@ -186,7 +188,7 @@ class _Reader:
             self._checks.kql(metric.query)
         except problems.QueryError as error:
             problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", (*at, "query"))
-            self.problems.append(_moved(problem, metric.query, error.position))
+            self.problems.append(_moved(problem, metric.query, error.position, self._document))
         line, column = self._document.position(at)
         return rules.LogMetric(
             metric.name,
@@ -202,9 +204,25 @@ class _Reader:
         self.problems.append(self._document.problem(code, summary, at, hint=hint, key=key))
 
 
-def _moved(problem: problems.Problem, text: str, position: int) -> problems.Problem:
-    """The problem with its caret at a position of a text that stands on the shown line as it is."""
-    start = problem.excerpt.find(text, problem.column - 1)
-    if position < 0 or start < 0:
+def _moved(problem: problems.Problem, text: str, position: int, document: yamlfile.Document) -> problems.Problem:
+    """The problem with its caret at a position of a text that stands on the shown line, or in the block scalar below it."""
+    if position < 0:
         return problem
-    return dataclasses.replace(problem, column=start + min(position, len(text) - 1) + 1, length=1)
+    start = problem.excerpt.find(text, problem.column - 1)
+    if start >= 0:
+        return dataclasses.replace(problem, column=start + min(position, len(text) - 1) + 1, length=1)
+    if problem.excerpt[problem.column - 1 : problem.column] != "|":
+        return problem
+    before = text[: min(position, max(len(text.rstrip()) - 1, 0))]
+    first = problem.line + 1
+    while not document.line(first).strip() and first < problem.line + 100:
+        first += 1  # the blank lines that a block may begin with are in the text too
+    lines = text.split("\n")
+    blank = next((number for number, one in enumerate(lines) if one.strip()), 0)
+    number = first - blank + before.count("\n")
+    shown, inside = document.line(number), lines[before.count("\n")]
+    indent = shown.find(inside)
+    if indent < 0:
+        return problem
+    column = indent + len(before) - (before.rfind("\n") + 1) + 1
+    return dataclasses.replace(problem, line=number, column=column, length=1, excerpt=shown)

@@ -7,20 +7,18 @@ edited, go along. After a restart the alert book says which alerts there were.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.kit import tasks, telemetry
-from tidegate.model import alerts, labels, ports, rules
-from tidegate.rules import evaluate, evidence
+from tidegate.model import alerts, ports, rules, targets
+from tidegate.rules import evaluate, evidence, handover
 from tidegate.rules import group as group_
 
 GRACE = 60.0
 """Seconds after a restart in which an alert that no data speaks of yet stays as it was."""
 LONGEST_WAIT = 60.0
 """Seconds after a start that groups wait for the first samples."""
-Alerts = dict[labels.Labels, alerts.Alert]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,8 +42,13 @@ class RuleManager:
         supervisor: tasks.Supervisor,
         *,
         warm: Callable[[], bool] = lambda: True,
+        statuses: Callable[[], Sequence[targets.TargetStatus]] | None = None,
     ) -> None:
-        """`warm` says whether the first samples are there: before, an evaluation would find nothing and resolve alerts."""
+        """`warm` says whether the first samples are there: before, an evaluation would find nothing and resolve alerts.
+
+        `statuses` says how the targets are doing, so that one that fails does not resolve its alerts.
+        """
+        self._statuses = statuses
         self._engine, self._store, self._book = engine, store, book
         self._schedule, self._clock, self._supervisor = schedule, clock, supervisor
         self._warm, self._started = warm, clock.now()
@@ -59,6 +62,9 @@ class RuleManager:
         telemetry.Gauge("tidegate_rules_loaded", "Rules.", registry=registry).set_function(
             lambda: float(sum(len(one.rules) for one in self._loaded))
         )
+        telemetry.Gauge(
+            "tidegate_rule_alerts_no_data", "Firing alerts whose target does not answer.", registry=registry
+        ).set_function(lambda: float(self._without_data()))
 
     @property
     def ready(self) -> bool:
@@ -93,6 +99,7 @@ class RuleManager:
         external_url: str,
         external_labels: Mapping[str, str],
         resolved_retention: float,
+        keep_on_target_loss: bool = True,
     ) -> None:
         """What to evaluate from now on. Raises `QueryError`; then nothing has changed."""
         world = evaluate.World(
@@ -103,6 +110,7 @@ class RuleManager:
             resolved_retention,
             evidence.Evidence(wanted.log_metrics),
             self._template_failed,
+            statuses=self._statuses if keep_on_target_loss else None,
         )
         same = [one for one in self._loaded if wanted.log_metrics == self._metrics and one.same(world)]
         kept = {one.group: one for one in same}
@@ -152,25 +160,14 @@ class RuleManager:
         return self._warm() or self._clock.now() - self._started >= LONGEST_WAIT
 
     def _hand_over(self, fresh: Sequence[group_.Group], gone: Sequence[group_.Group]) -> None:
-        """Give the alerts of rules that went, or of the last process, to the rules that they belong to now."""
-        before = {alert.labels: alert for rule in _alerting(gone) for alert in rule.alerts.values()}
+        """Give the alerts of rules that went, or of the last process, to the rules of the same name that came."""
+        kept = [handover.Kept(alert, rule.rule.expr) for rule in _alerting(gone) for alert in rule.alerts.values()]
         if self._first:
-            before |= {alert.labels: alert for alert in self._book.all()}
-        grace, self._first = (GRACE if self._first else 0.0), False
-        rules_ = _alerting(fresh)
-        by_key, by_name = (
-            {rule.key: rule for rule in rules_},
-            collections.defaultdict[str, list[evaluate.Alerting]](list),
-        )
-        for rule in rules_:
-            by_name[rule.rule.alert].append(rule)
-        taken: dict[str, Alerts] = collections.defaultdict(dict)
-        for alert in before.values():
-            owner = by_key.get(alert.rule) or _owner(alert, by_name[alert.name])
-            if owner is not None:
-                taken[owner.key][alert.labels] = alert
-        for key, found in taken.items():
-            by_key[key].adopt(found, grace)
+            kept += [handover.Kept(alert) for alert in self._book.all() if alert.rule.count(";") >= 2]
+        grace = GRACE if self._first else 0.0
+        for rule, found in handover.match(kept, _alerting(fresh)):
+            rule.adopt(found, grace)
+        self._first = False
 
     async def _resolve_orphans(self) -> None:
         """Alerts in the book whose rule is gone are over: nobody would ever end them."""
@@ -186,6 +183,10 @@ class RuleManager:
         if over:
             await self._book.put(over)
 
+    def _without_data(self) -> int:
+        active = (alert for rule in _alerting(self._loaded) for alert in rule.alerts.values())
+        return sum(1 for alert in active if alert.state == "firing" and alert.no_data_since)
+
     def _template_failed(self, what: str) -> None:
         self._counted.templates.inc()
         self._log.warning("cannot render a template", what=what)
@@ -193,11 +194,3 @@ class RuleManager:
 
 def _alerting(groups: Iterable[group_.Group]) -> list[evaluate.Alerting]:
     return [rule for one in groups for rule in one.alerting]
-
-
-def _owner(alert: alerts.Alert, candidates: Sequence[evaluate.Alerting]) -> evaluate.Alerting | None:
-    """The rule of the alert's name whose labels it bears; the one of its old group, where several would do."""
-    fitting = [one for one in candidates if set(rules.fixed_labels(one.rule)) <= set(alert.labels)]
-    group = alert.rule.rpartition(";")[0]
-    fitting.sort(key=lambda one: not one.key.startswith(f"{group};"))
-    return fitting[0] if fitting else None

@@ -179,13 +179,15 @@ def _live(context: Context) -> list[alerts.Alert]:
 
 
 def _alert(alert: alerts.Alert) -> dict[str, Any]:
+    """Prometheus' fields, and `noDataSince` while the alert's target does not answer."""
+    times_ = {"keepFiringSince": alert.keep_since, "noDataSince": alert.no_data_since}
     return {
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
         "state": alert.state,
         "activeAt": times.rfc3339(alert.active_at),
-        **({"keepFiringSince": times.rfc3339(alert.keep_firing_since)} if alert.keep_firing_since else {}),
         "value": goformat.scientific(alert.value) if not math.isnan(alert.value) else "NaN",
+        **{name: times.rfc3339(at) for name, at in times_.items() if at},
     }
 
 

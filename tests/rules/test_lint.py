@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import orjson
 import pytest
 from click import testing
 
+from tests.services import cache, prometheus
 from tidegate import cli
 from tidegate.cli import ruletests
 from tidegate.logs import kql
@@ -122,3 +126,26 @@ def test_what_does_not_load_is_an_error(tmp_path: pathlib.Path) -> None:
     done = testing.CliRunner().invoke(cli.cli, ["check", "rules", str(path), "-o", "github"])
     assert done.exit_code == 1
     assert done.output.startswith("::error file=")
+
+
+def test_against_a_prometheus(tmp_path: pathlib.Path) -> None:
+    now = int(time.time()) // 60 * 60
+    samples = "\n".join(f'requests_total{{job="shop"}} {number} {now - 60 * (60 - number)}' for number in range(61))
+    (tmp_path / "samples.txt").write_text(f"# TYPE requests counter\n{samples}\n# EOF\n")
+    (tmp_path / "r.yaml").write_text(
+        "groups:\n  - name: g\n    rules:\n      - {alert: A, expr: 'rate(requests_total{job=\"shopp\"}[5m]) > 1'}\n"
+        "      - {alert: B, expr: 'rate(requests_total{job=\"shop\"}[2m]) > 1'}\n"
+    )
+    try:
+        prometheus.backfill(tmp_path / "samples.txt", tmp_path / "data")
+        with prometheus.running(data=tmp_path / "data") as server:
+            arguments = ["check", "rules", str(tmp_path / "r.yaml"), "--url", server.url, "-o", "json"]
+            done = testing.CliRunner().invoke(cli.cli, arguments)
+    except cache.UnavailableError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    body = orjson.loads(done.output)
+    assert (done.exit_code, body["ok"]) == (0, True)
+    found = [(one["code"], one["line"]) for one in body["problems"]]
+    assert found == [("lint-no-series", 4), ("lint-short-window", 5)]

@@ -54,7 +54,7 @@ class _Scenario:
     start: float
 
 
-class _Still:
+class Still:
     """A clock on which evaluations take no time: nobody else is waiting."""
 
     def now(self) -> float:
@@ -65,7 +65,7 @@ class _Still:
         """Nothing to wait for."""
 
 
-class _Book:
+class Nobody:
     """Takes alerts and forgets them: the rules themselves are asked."""
 
     async def put(self, changed: Sequence[alerts.Alert]) -> None:
@@ -170,7 +170,7 @@ def _groups(
     order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
     wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
     counted = group_.Instruments(telemetry.Registry())
-    return [group_.Group(one, world, _Book(), _Still(), counted) for one in wanted]
+    return [group_.Group(one, world, Nobody(), Still(), counted) for one in wanted]
 
 
 async def _alert_cases(

@@ -143,3 +143,41 @@ groups:
 
 def test_an_error_inside_a_block_stands_at_its_own_line(tmp_path: pathlib.Path) -> None:
     assert wrong(tmp_path, BLOCK) == [("rule-expr", 8, 17)]
+
+
+MANIFEST = """\
+---
+# one
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: one, namespace: shop}
+spec: {groups: [{name: g, rules: [{record: a, expr: x}]}]}
+---
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: monitoring.coreos.com/v1
+    kind: PrometheusRule
+    metadata: {name: two}
+    spec:
+      groups:
+        - name: g
+          rules:
+            - record: b
+              expr: EXPR
+---
+"""
+
+
+def test_manifests_in_lists_and_several_documents(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(MANIFEST.replace("EXPR", "y"))
+    assert [group.key for group in read(path).groups] == ["r.yaml:shop/one;g", "r.yaml:two;g"]
+    assert wrong(tmp_path, MANIFEST.replace("EXPR", "sum(")) == [("rule-expr", 19, 24)]
+    other = MANIFEST.replace("kind: PrometheusRule\n    meta", "kind: ConfigMap\n    meta")
+    assert [code for code, _, _ in wrong(tmp_path, other)] == ["rule-wrong-value"]
+
+
+def test_plain_rule_files_are_one_document(tmp_path: pathlib.Path) -> None:
+    (code,) = {code for code, _, _ in wrong(tmp_path, "groups: []\n---\ngroups: []\n")}
+    assert code == "yaml-syntax"

@@ -6,6 +6,7 @@ and column of a path such as `("groups", 0, "rules", 3, "expr")`. Duplicate keys
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import re
 from collections.abc import Hashable, Sequence
@@ -160,3 +161,25 @@ def read(path: pathlib.Path, shown: str = "") -> Document:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise problems.ConfigError([problems.Problem("file-unreadable", f"cannot read: {reason}", name)]) from None
     return Document(text, name)
+
+
+def read_all(path: pathlib.Path, shown: str = "") -> list[Document]:
+    """Each document of a file, with positions as in the whole file. Raises `ConfigError`.
+
+    `---` at the start of a line is always a border: inside a document, text is indented.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    starts = [number for number, line in enumerate(lines) if line.rstrip() == "---" or line.startswith("--- ")]
+    if not starts or (not _written(lines[: starts[0]]) and len(starts) == 1):
+        return [read(path, shown)]
+    borders = [0, *starts, len(lines)]
+    pieces = [(start, lines[start:end]) for start, end in itertools.pairwise(borders)]
+    return [Document("\n" * start + "".join(piece), shown or str(path)) for start, piece in pieces if _written(piece)]
+
+
+def _written(lines: Sequence[str]) -> bool:
+    """Whether there is more than comments, blank lines and a border."""
+    return any(line.strip() not in ("", "---") and not line.lstrip().startswith("#") for line in lines)

@@ -5,7 +5,7 @@ Only shape and types are checked here; what the parts mean is the business of `r
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 
@@ -92,10 +92,3 @@ class RuleFile(Part):
     """Rule groups."""
     log_metrics: list[LogMetric] = []
     """Counters over log lines; ours."""
-
-
-def manifest(value: Any) -> Any:
-    """The rule file inside a `PrometheusRule` manifest (prometheus-operator), or the value as it is."""
-    if isinstance(value, dict) and value.get("kind") == "PrometheusRule":
-        return value.get("spec") or {}
-    return value

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, templates
+from tidegate.rules import files, manifests, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -36,15 +36,14 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
-            document = yamlfile.read(path, shown)
-            reader = _Reader(document, checks)
-            found = reader.read()
+            readers = [_Reader(part, checks) for part in manifests.read(path, shown)]
+            found = [reader.read() for reader in readers]
         except problems.ConfigError as error:
             wrong += error.problems
             continue
-        groups += found.groups
-        metrics += found.log_metrics
-        wrong += reader.problems
+        groups += [group for one in found for group in one.groups]
+        metrics += [metric for one in found for metric in one.log_metrics]
+        wrong += [problem for reader in readers for problem in reader.problems]
     wrong += _metrics_twice(metrics)
     if wrong:
         raise problems.ConfigError(wrong)
@@ -65,15 +64,14 @@ def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]
 class _Reader:
     """Reads one file and collects its problems."""
 
-    def __init__(self, document: yamlfile.Document, checks: Checks) -> None:
-        self._document, self._checks = document, checks
+    def __init__(self, part: manifests.Part, checks: Checks) -> None:
+        self._document, self._checks, self._part = part.document, checks, part
         self.problems: list[problems.Problem] = []
-        self._root: tuple[str, ...] = ()
+        self._root = part.root
 
     def read(self) -> rules.RuleSet:
         """The rules of the file. Raises `ConfigError` when its shape is wrong."""
-        value = files.manifest(self._document.value)
-        self._root = ("spec",) if value is not self._document.value else ()
+        value = self._part.value
         shape = validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
         names: set[str] = set()
         groups = []
@@ -100,7 +98,7 @@ class _Reader:
                 made.append(one)
         return rules.Group(
             name=group.name,
-            file=self._document.file,
+            file=self._part.file,
             rules=tuple(made),
             interval=group.interval or self._checks.evaluation_interval,
             limit=group.limit,

@@ -7,9 +7,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from tidegate.kit import yamlfile
 from tidegate.model import outline, problems, rules
-from tidegate.rules import files, load
+from tidegate.rules import load, manifests
 from tidegate.rules.lint import comments, condition, duplicate, hold, join, missing, subject, templatelabel, window
 
 OFFLINE = (condition.check, hold.check, templatelabel.check)
@@ -46,7 +45,7 @@ def run(
 ) -> Report:
     """Check files; `progress` is told of rules done. Raises `ConfigError` when they do not load."""
     ruleset = load.load(paths, checks)
-    documents = {shown: yamlfile.read(path, shown) for path, shown in paths}
+    documents = {part.file: part for path, shown in paths for part in manifests.read(path, shown)}
     subjects = list(_subjects(ruleset, documents, read))
     found: list[problems.Problem] = []
     by_place = {(one.document.file, one.rule.place): one for one in subjects}
@@ -58,7 +57,7 @@ def run(
     for problem in duplicate.check(subjects):
         owner = next(one for one in by_place.values() if _owns(one, problem))
         found += [] if comments.ignored(problem, owner) else [problem]
-    for document in documents.values():
+    for document in {id(one.document): one.document for one in documents.values()}.values():
         found += comments.unknown(document, CODES)
     return Report(ruleset, tuple(sorted(dict.fromkeys(found), key=lambda one: (one.file, one.line, one.column))))
 
@@ -79,15 +78,11 @@ def _live(one: subject.Subject, ask: subject.Ask) -> list[problems.Problem]:
     return found
 
 
-def _subjects(
-    ruleset: rules.RuleSet, documents: dict[str, yamlfile.Document], read: Outline
-) -> Iterator[subject.Subject]:
+def _subjects(ruleset: rules.RuleSet, documents: dict[str, manifests.Part], read: Outline) -> Iterator[subject.Subject]:
     made = {rule.record for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.RecordingRule)}
     names = frozenset(made | {metric.name for metric in ruleset.log_metrics})
-    for file, document in documents.items():
-        value = files.manifest(document.value)
-        root = ("spec",) if value is not document.value else ()
+    for file, part in documents.items():
         for number, group in enumerate(one for one in ruleset.groups if one.file == file):
             for place, rule in enumerate(group.rules):
-                at = (*root, "groups", number, "rules", place)
-                yield subject.Subject(rule, group, read(rule.expr), document, at, names)
+                at = (*part.root, "groups", number, "rules", place)
+                yield subject.Subject(rule, group, read(rule.expr), part.document, at, names)

@@ -305,6 +305,7 @@ class App:
             external_labels=given.rules.external_labels,
             resolved_retention=given.rules.resolved_retention,
             keep_on_target_loss=given.rules.keep_on_target_loss,
+            datasources=fresh.datasources,
         )
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.store.need(self.rules.needs())

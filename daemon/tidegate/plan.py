@@ -16,8 +16,9 @@ from tidegate import packs
 from tidegate.alerts import routing
 from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
-from tidegate.kit import config
+from tidegate.kit import access, config
 from tidegate.logs import kql
+from tidegate.metrics.remote import datasource
 from tidegate.model import ports, problems, rules, settings
 from tidegate.notify import integration, receivers
 from tidegate.rules import load
@@ -34,6 +35,7 @@ class Plan:
     tree: routing.Tree
     integrations: Mapping[str, tuple[integration.Integration, ...]]
     discovery: discovery_.Discovery
+    datasources: Mapping[str, ports.QueryEngine]
 
     @property
     def settings(self) -> settings.Settings:
@@ -54,13 +56,16 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
             wrong.extend(error.problems)
             return None
 
-    ruleset = checked(lambda: _rules(loaded, engine))
+    elsewhere = _datasources(loaded, clock)
+    ruleset = checked(lambda: _rules(loaded, engine, elsewhere))
     tree = checked(lambda: routing.build(given.alerts, document))
     integrations = checked(lambda: receivers.build(given.alerts, document, loaded.folder))
     checked(lambda: scope.Scope(given.gate))
     if wrong or ruleset is None or tree is None or integrations is None:
         raise problems.ConfigError(wrong)
-    return Plan(loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder, clock))
+    return Plan(
+        loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder, clock), elsewhere
+    )
 
 
 def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
@@ -70,9 +75,22 @@ def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
     return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
 
 
-def _rules(loaded: config.Loaded, engine: ports.QueryEngine) -> rules.RuleSet:
+def _datasources(loaded: config.Loaded, clock: ports.Clock) -> dict[str, ports.QueryEngine]:
+    """Engines of the servers that rule groups may name. An equal configuration gives equal engines."""
+    found: dict[str, ports.QueryEngine] = {}
+    for name, one in loaded.settings.rules.datasources.items():
+        way = access.resolved(one.client(), loaded.folder)
+        found[name] = datasource.RemoteEngine(
+            datasource.Server(name, one.url, way, one.timeout), access.Access(way, clock)
+        )
+    return found
+
+
+def _rules(
+    loaded: config.Loaded, engine: ports.QueryEngine, elsewhere: Mapping[str, ports.QueryEngine]
+) -> rules.RuleSet:
     allowed = engine.allowing(experimental=loaded.settings.rules.experimental_promql)
-    checks = load.Checks(allowed, kql.check, loaded.settings.rules.evaluation_interval)
+    checks = load.Checks(allowed, kql.check, loaded.settings.rules.evaluation_interval, elsewhere)
     return load.load(_rule_files(loaded), checks)
 
 

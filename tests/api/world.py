@@ -68,6 +68,7 @@ class Query:
     lookback: float = 0.0
     lower_is_worse: bool = False
     threshold: str = ""
+    waits: bool = False
 
     def instant(self, at: float) -> series.Result:
         return self.work(at)

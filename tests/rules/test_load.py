@@ -125,8 +125,13 @@ def test_a_log_metric_twice_is_refused(tmp_path: pathlib.Path) -> None:
     assert [problem.code for problem in caught.value.problems] == ["rule-log-metric-twice"]
 
 
-def test_a_negative_limit_is_refused(tmp_path: pathlib.Path) -> None:
-    assert wrong(tmp_path, "groups:\n  - name: a\n    limit: -1\n") == [("rule-wrong-value", 3, 12)]
+def test_a_negative_limit_is_none(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "r.yaml").write_text("groups:\n  - name: a\n    limit: -1\n")
+    assert read(tmp_path / "r.yaml").groups[0].limit == -1  # as promtool takes it
+
+
+def test_an_unknown_datasource_is_refused(tmp_path: pathlib.Path) -> None:
+    assert wrong(tmp_path, "groups:\n  - name: a\n    datasource: mimir\n") == [("rule-datasource", 3, 17)]
 
 
 BLOCK = """\

@@ -57,6 +57,19 @@ async def post_form(http: Client, url: str, form: Mapping[str, str], headers: Ma
     return response.json()
 
 
+async def query(http: Client, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+    """POST a form to an API whose errors are JSON too; the JSON. Raises `TransientError` when there is none."""
+    import httpx2  # noqa: PLC0415 - see `client`
+
+    try:
+        response = await http.post(url, data=dict(form), headers=headers)
+    except httpx2.TimeoutException as error:
+        raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise problems.TransientError(f"cannot reach the server: {_plain(error)}", reason="connection") from None
+    return response.json() if "json" in response.headers.get("content-type", "") else check(response).json()
+
+
 async def get(http: Client, url: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, str]:
     """A body of at most `limit` bytes and its content type. Raises like `post`, and `ValueError` for a larger one."""
     response = await _asked(http.get(url, headers=headers))

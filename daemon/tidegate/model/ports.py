@@ -129,6 +129,10 @@ class Query(Protocol):
     def threshold(self) -> str:
         """The outermost comparison with a number, e.g. `> 0.05`; empty when there is none."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether evaluating waits for another server: then it belongs into a thread."""
+
     def instant(self, at: float) -> series.Result:
         """Evaluate at one time (unix seconds). Raises `QueryError`."""
 

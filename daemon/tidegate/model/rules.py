@@ -63,6 +63,8 @@ class Group:
     limit: int = 0
     query_offset: float = 0.0
     labels: labels_.Labels = ()
+    datasource: str = ""
+    """The server that evaluates it; empty for our own samples."""
 
     @property
     def key(self) -> str:

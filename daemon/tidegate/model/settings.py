@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tidegate.model.httpclient import HttpClient
 from tidegate.model.scraping import Job, Scrape
 from tidegate.model.section import Duration, Section, seconds
 
@@ -41,6 +42,15 @@ class Token(Section):
     """
 
 
+class Datasource(HttpClient):
+    """A server with Prometheus' query API that rule groups can be evaluated on."""
+
+    url: str = pydantic.Field(pattern=r"^https?://[^/]")
+    """Its address, e.g. `https://mimir.example/prometheus`."""
+    timeout: Duration = 30.0
+    """Seconds for one query."""
+
+
 class Rules(Section):
     """Rule files."""
 
@@ -56,6 +66,8 @@ class Rules(Section):
     """A firing alert whose target does not answer goes on firing until the target answers again or is gone."""
     external_labels: dict[str, str] = {}
     """Put on every alert."""
+    datasources: dict[str, Datasource] = {}
+    """Servers with Prometheus' query API, by the name that rule groups call them in `datasource`."""
     experimental_promql: bool = False
     """Allow what Prometheus has behind feature flags; see [PromQL](promql.md#experimental-forms)."""
 

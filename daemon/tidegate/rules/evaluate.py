@@ -35,6 +35,12 @@ class World:
     """Whether alerts get the external labels; promtool's unit tests expect them without."""
     statuses: Callable[[], Sequence[targets.TargetStatus]] | None = None
     """How the targets are doing; `None` when alerts are to resolve though their target does not answer."""
+    datasources: Mapping[str, ports.QueryEngine] = dataclasses.field(default_factory=dict)
+    """Other servers that groups may name."""
+
+    def of(self, group: rules.Group) -> World:
+        """The same for a group: with its own engine."""
+        return dataclasses.replace(self, engine=self.datasources[group.datasource]) if group.datasource else self
 
 
 class Recording:

@@ -64,6 +64,8 @@ class Group(Part):
     """More results than this fail a rule; 0 and less is no limit."""
     labels: Texts | None = None
     """Labels of all its rules."""
+    datasource: str = ""
+    """Evaluate on this server of `rules.datasources`, instead of on our own samples (not in Prometheus' files)."""
     rules: list[Rule] | None = None
     """The rules, in order."""
 

@@ -53,7 +53,7 @@ class Group:
         self.group = group
         self._log = telemetry.logger("rules")
         self._world, self._book, self._clock, self._counted = world, book, clock, counted
-        self.rules = _made(group, world)
+        self.rules = _made(group, world.of(group))
         self.keys = group.rule_keys()
         self._tables = [world.store.table(key, group.interval) for key in self.keys]
         self._statuses = [ports.RuleStatus(rule) for rule in group.rules]
@@ -79,6 +79,7 @@ class Group:
             self._world.external_url == world.external_url
             and self._world.external_labels == world.external_labels
             and self._world.resolved_retention == world.resolved_retention
+            and self._world.datasources == world.datasources
             and (self._world.statuses is None) == (world.statuses is None)
         )
 
@@ -137,7 +138,7 @@ class Group:
         )
 
     async def _query(self, query: ports.Query, at: float, last: float) -> series.Result:
-        if last > INLINE:
+        if last > INLINE or query.waits:
             return await asyncio.to_thread(query.instant, at)
         return query.instant(at)
 

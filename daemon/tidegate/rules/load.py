@@ -27,6 +27,8 @@ class Checks:
     kql: Callable[[str], object]
     """Raises `QueryError` for a text that is no KQL."""
     evaluation_interval: float
+    datasources: Mapping[str, ports.QueryEngine] = dataclasses.field(default_factory=dict)
+    """Other servers that groups may name."""
 
 
 def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.RuleSet:
@@ -87,8 +89,13 @@ class _Reader:
         return rules.RuleSet(tuple(groups), tuple(metrics))
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
-        if group.limit < 0:
-            self._wrong("rule-wrong-value", f"the limit {group.limit} is negative; 0 is no limit", (*at, "limit"))
+        self._engine = self._checks.engine
+        if group.datasource in self._checks.datasources:
+            self._engine = self._checks.datasources[group.datasource]
+        elif group.datasource:
+            known = ", ".join(sorted(self._checks.datasources)) or "none is configured in rules.datasources"
+            summary = f"there is no datasource {group.datasource!r}"
+            self._wrong("rule-datasource", summary, (*at, "datasource"), hint=f"known here: {known}")
         self._labels(group.labels, (*at, "labels"))
         made: list[rules.Rule] = []
         for number, rule in enumerate(group.rules or []):
@@ -104,6 +111,7 @@ class _Reader:
             limit=group.limit,
             query_offset=group.query_offset or 0.0,
             labels=labels_.make(group.labels or {}),
+            datasource=group.datasource,
         )
 
     def _rule(self, rule: files.Rule, group: files.Group, at: yamlfile.Path) -> rules.Rule | None:
@@ -159,7 +167,7 @@ class _Reader:
             self._wrong("rule-missing-field", "field `expr` is required", at)
             return
         try:
-            self._checks.engine.prepare(rule.expr)
+            self._engine.prepare(rule.expr)
         except problems.QueryError as error:
             problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", (*at, "expr"))
             self.problems.append(_moved(problem, rule.expr, error.position, self._document))

@@ -100,6 +100,7 @@ class RuleManager:
         external_labels: Mapping[str, str],
         resolved_retention: float,
         keep_on_target_loss: bool = True,
+        datasources: Mapping[str, ports.QueryEngine] | None = None,
     ) -> None:
         """What to evaluate from now on. Raises `QueryError`; then nothing has changed."""
         world = evaluate.World(
@@ -111,6 +112,7 @@ class RuleManager:
             evidence.Evidence(wanted.log_metrics),
             self._template_failed,
             statuses=self._statuses if keep_on_target_loss else None,
+            datasources=datasources or {},
         )
         same = [one for one in self._loaded if wanted.log_metrics == self._metrics and one.same(world)]
         kept = {one.group: one for one in same}

@@ -126,6 +126,7 @@ class PreparedQuery:
     lookback: float
     lower_is_worse: bool
     threshold: str
+    waits: bool = False
     _root: Node
     _dynamic: tree.Expr | None
     """The tree, where durations depend on the query's step and range: it is compiled again for each."""

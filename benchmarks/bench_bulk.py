@@ -17,8 +17,11 @@ from typing import Any, NamedTuple
 import elastic_transport
 from elasticsearch import Elasticsearch, helpers
 
-from tidegate.logs import bulk, encode, files, output, source
+from tidegate.logs.ecs import encode
+from tidegate.logs.elasticsearch import bulk
 from tidegate.logs.formats import auto
+from tidegate.logs.read import files, source
+from tidegate.logs.ship import output
 from tidegate.model import settings
 
 LINES = 100_000

@@ -12,7 +12,9 @@ from tidegate import schedule
 from tidegate.api import bare, server
 from tidegate.kit import clock as clock_
 from tidegate.kit import lag, tasks, telemetry, watch
-from tidegate.logs import agent, bulk, counters
+from tidegate.logs import agent
+from tidegate.logs.count import counters
+from tidegate.logs.elasticsearch import bulk
 from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine
 from tidegate.model import problems

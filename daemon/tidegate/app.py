@@ -24,7 +24,10 @@ from tidegate.api import context, server
 from tidegate.gate import keeper, ledger
 from tidegate.kit import clock as clock_
 from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
-from tidegate.logs import agent, bulk, counters, local, search
+from tidegate.logs import agent
+from tidegate.logs.count import counters
+from tidegate.logs.elasticsearch import bulk, search
+from tidegate.logs.local_store import local
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
 from tidegate.metrics.remote import receive

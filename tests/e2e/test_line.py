@@ -23,7 +23,7 @@ import yaml
 from examples.shop import inbox as inbox_
 from examples.shop import processes
 from tests.e2e import test_ship_elasticsearch as ship
-from tidegate.logs import setup_elasticsearch
+from tidegate.logs.elasticsearch import templates
 from tidegate.model import settings
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -159,7 +159,7 @@ def world(tmp_path: pathlib.Path, elasticsearch_url: str) -> Iterator[World]:
         inbox = stack.enter_context(inbox_.open_inbox())
         one = World(tmp_path, elasticsearch_url, inbox)
         stack.callback(one.log.close)
-        asyncio.run(setup_elasticsearch.install(settings.Elasticsearch(urls=(elasticsearch_url,)), dry_run=False))
+        asyncio.run(templates.install(settings.Elasticsearch(urls=(elasticsearch_url,)), dry_run=False))
         stack.enter_context(processes.running(processes.shop(one.shop, tmp_path / "shop")))
         server = one.start("server", one.server_settings)
         stack.callback(processes.stop, [server])

@@ -14,7 +14,7 @@ import uuid
 import pytest
 
 from tests.services import elasticsearch
-from tidegate.logs import setup_elasticsearch
+from tidegate.logs.elasticsearch import templates
 from tidegate.model import settings
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(150)]
@@ -109,7 +109,7 @@ def messages(url: str, dataset: str, form: str) -> list[str]:
 def test_each_line_exactly_once(elasticsearch_url: str, tmp_path: pathlib.Path) -> None:
     """100,000 lines in four formats; files rotate three times; the shipper is killed twice."""
     url, dataset = elasticsearch_url, f"e2e{uuid.uuid4().hex[:8]}"
-    report = asyncio.run(setup_elasticsearch.install(settings.Elasticsearch(urls=(url,)), dry_run=False))
+    report = asyncio.run(templates.install(settings.Elasticsearch(urls=(url,)), dry_run=False))
     assert any(text.startswith("index template tidegate-logs: installed") for text in report)
     for form in FORMATS:
         (tmp_path / form).mkdir()

@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.faults import fake, fronts
 from tidegate.kit import clock, telemetry
-from tidegate.logs import agent, bulk
+from tidegate.logs import agent
+from tidegate.logs.elasticsearch import bulk
 from tidegate.model import ports, settings
 
 _SEQ = re.compile(r"seq=(\S+)")

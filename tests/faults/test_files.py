@@ -10,7 +10,7 @@ import shutil
 import pytest
 
 from tests.faults import fake, rig
-from tidegate.logs import roster
+from tidegate.logs.read import roster
 from tidegate.model import settings
 
 

@@ -14,7 +14,10 @@ import pytest
 
 from tests.faults import fake, fronts, rig
 from tidegate.kit import clock, telemetry
-from tidegate.logs import agent, bulk, checkpoint, output
+from tidegate.logs import agent
+from tidegate.logs.elasticsearch import bulk, connection
+from tidegate.logs.read import checkpoint
+from tidegate.logs.ship import output
 from tidegate.model import problems, settings
 
 virtual = pytest.mark.looptime
@@ -326,8 +329,6 @@ def test_credentials_in_the_url_are_refused() -> None:
 
 
 def test_tls_settings(tmp_path: pathlib.Path) -> None:
-    from tidegate.logs import connection  # noqa: PLC0415 - only this test looks inside
-
     context = connection.tls(settings.Elasticsearch(urls=("https://es",), verify_tls=False))
     assert context is not None
     assert context.verify_mode == ssl.CERT_NONE

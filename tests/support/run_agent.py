@@ -14,7 +14,8 @@ import sys
 import orjson
 
 from tidegate.kit import clock, telemetry
-from tidegate.logs import agent, bulk
+from tidegate.logs import agent
+from tidegate.logs.elasticsearch import bulk
 from tidegate.model import settings
 
 

@@ -9,7 +9,7 @@ import sys
 import click
 
 from tidegate.cli import options
-from tidegate.logs import setup_elasticsearch
+from tidegate.logs.elasticsearch import templates
 from tidegate.model import problems
 
 
@@ -32,7 +32,7 @@ def elasticsearch(config: pathlib.Path | None, dry_run: bool) -> None:
     if not loaded.settings.logs.elasticsearch.urls:
         raise click.UsageError("logs.elasticsearch.urls is empty: there is nothing to prepare")
     try:
-        done = asyncio.run(setup_elasticsearch.install(loaded.settings.logs.elasticsearch, dry_run=dry_run))
+        done = asyncio.run(templates.install(loaded.settings.logs.elasticsearch, dry_run=dry_run))
     except problems.TidegateError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from tidegate.kit import tasks, telemetry
-from tidegate.logs import checkpoint, deadletter, delivery, files, instruments, output, roster, rotations, source, tail
+from tidegate.logs.read import checkpoint, files, roster, rotations, source, tail
+from tidegate.logs.ship import deadletter, delivery, instruments, output
 from tidegate.model import ports, problems, settings
 
 FOLDER = "logs"

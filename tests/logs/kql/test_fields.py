@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import pathlib
 
-from tidegate.logs import fields, mapping
+from tidegate.logs.ecs import fields
+from tidegate.logs.elasticsearch import mapping
 
 _KINDS = {
     "keyword": "keyword",

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tidegate.logs import times
-from tidegate.logs.formats import base
+from tidegate.logs.formats import base, times
 
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 _SHORTEST_TIME = 20

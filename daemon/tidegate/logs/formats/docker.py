@@ -9,8 +9,7 @@ from typing import Any
 
 import orjson
 
-from tidegate.logs import times
-from tidegate.logs.formats import base
+from tidegate.logs.formats import base, times
 
 _KEYS = frozenset({"log", "stream", "time", "attrs"})
 

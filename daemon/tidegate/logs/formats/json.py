@@ -11,8 +11,7 @@ from typing import Any
 
 import orjson
 
-from tidegate.logs import levels, times
-from tidegate.logs.formats import base
+from tidegate.logs.formats import base, levels, times
 
 _MESSAGE, _WEAK_MESSAGE, _TIME, _LEVEL, _ERROR, _GROUP = "message", "weak", "time", "level", "error", "group"
 _FIELD, _DROPPED = "field", "dropped"

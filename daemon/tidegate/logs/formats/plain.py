@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tidegate.logs import levels, times
-from tidegate.logs.formats import base
+from tidegate.logs.formats import base, levels, times
 
 _TIME = re.compile(
     r"\[?(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?[\s:|-]"

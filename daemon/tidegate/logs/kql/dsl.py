@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from tidegate.logs import fields
+from tidegate.logs.ecs import fields
 from tidegate.logs.kql import meaning, tree
 
 Clause: TypeAlias = dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import re2
 
-from tidegate.logs import fields
+from tidegate.logs.ecs import fields
 from tidegate.logs.kql import dates, meaning, tree, view
 
 Matches: TypeAlias = Callable[[Mapping[str, Any]], bool]

@@ -11,7 +11,7 @@ import math
 import re
 from typing import TypeAlias
 
-from tidegate.logs import fields
+from tidegate.logs.ecs import fields
 from tidegate.logs.kql import dates, tree, words
 from tidegate.model import problems
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NoReturn
 
-from tidegate.logs import fields
+from tidegate.logs.ecs import fields
 from tidegate.logs.kql import lexer, tree
 from tidegate.model import problems
 

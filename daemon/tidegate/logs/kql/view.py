@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.logs import fields
+from tidegate.logs.ecs import fields
 from tidegate.logs.kql import words
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from tidegate.logs import kql, lines, narrow
+from tidegate.logs import kql
+from tidegate.logs.ecs import lines
 from tidegate.logs.kql import matcher, meaning
-from tidegate.logs.local_store import database
+from tidegate.logs.local_store import database, narrow
 from tidegate.model import logs
 
 COUNTED = 10_000

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-from tidegate.logs import lines, narrow, output
-from tidegate.logs.local_store import database
+from tidegate.logs.ecs import lines
+from tidegate.logs.local_store import database, narrow
+from tidegate.logs.ship import output
 
 SLICE = 2000
 """Lines deleted in one transaction."""

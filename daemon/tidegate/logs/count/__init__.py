@@ -1,0 +1,1 @@
+"""Log metrics: series counted from the lines that pass."""

@@ -1,0 +1,1 @@
+"""Elasticsearch and OpenSearch: bulk requests, templates, searches. The only home of their client."""

@@ -1,13 +1,15 @@
-"""A real Elasticsearch for tests: an address given by environment, or one started from its Maven artifact.
+"""A real Elasticsearch or OpenSearch for tests: an address given by environment, or one started from its Maven artifact.
 
-`TIDEGATE_TEST_ELASTICSEARCH_URL` wins. Else the distribution for integration tests is fetched through Maven once, kept in
-the cache, and started on a free loopback port; as another user when we are root, since it refuses root.
+`TIDEGATE_TEST_ELASTICSEARCH_URL` (`..._ELASTICSEARCH8_URL`, `..._OPENSEARCH_URL`) wins. Else the distribution for integration
+tests is fetched through Maven once, kept in the cache, and started on a free loopback port; as another user when we are
+root, since both refuse root. Those distributions lack parts of the product: see what a test may conclude from them.
 """
 
 from __future__ import annotations
 
 import collections.abc
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,9 +25,36 @@ import zipfile
 
 from tests.services import cache
 
-ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
-VERSION = "9.5.3"
-OLDEST_JAVA = 21
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flavour:
+    """One server program in one version: tests compare answers, and those belong to a version."""
+
+    kind: str
+    artifact: str
+    version: str
+    oldest_java: int
+    variable: str
+    """Of the environment, with the address of one that runs already."""
+    settings: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its archive and folder."""
+        return f"{self.kind}-{self.version}"
+
+
+_OPEN = (("xpack.security.enabled", False),)
+_ELASTIC = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
+ELASTICSEARCH = Flavour("elasticsearch", _ELASTIC, "9.5.3", 21, "TIDEGATE_TEST_ELASTICSEARCH_URL", _OPEN)
+ELASTICSEARCH_8 = Flavour("elasticsearch", _ELASTIC, "8.19.21", 17, "TIDEGATE_TEST_ELASTICSEARCH8_URL", _OPEN)
+OPENSEARCH = Flavour(
+    "opensearch",
+    "org.opensearch.distribution.integ-test-zip:opensearch",
+    "3.8.0",
+    21,
+    "TIDEGATE_TEST_OPENSEARCH_URL",
+)
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 USER = "nobody"
 HEAP = "512m"
@@ -33,12 +62,13 @@ START_TIMEOUT = 120.0
 
 
 class Server:
-    """One running Elasticsearch, to be stopped by whoever started it."""
+    """One running server, to be stopped by whoever started it."""
 
-    def __init__(self, settings: dict[str, object] | None = None) -> None:
-        java, home = _java(), _distribution()
+    def __init__(self, settings: dict[str, object] | None = None, flavour: Flavour = ELASTICSEARCH) -> None:
+        java, home = _java(flavour.oldest_java), _distribution(flavour)
         self.url = ""
-        self._work = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-elasticsearch-"))
+        self.flavour = flavour
+        self._work = pathlib.Path(tempfile.mkdtemp(prefix=f"tidegate-{flavour.kind}-"))
         self._configure(home, settings or {})
         self._home, self._java = home, java
         self.start()
@@ -51,16 +81,17 @@ class Server:
             account = pwd.getpwnam(USER)
             subprocess.run(["chown", "-R", f"{account.pw_uid}:{account.pw_gid}", str(self._work)], check=True)
             user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        prefix = "ES" if self.flavour.kind == "elasticsearch" else "OPENSEARCH"
         environ = {
             "PATH": os.defpath,
             "HOME": str(self._work),
-            "ES_JAVA_HOME": str(self._java),
-            "ES_PATH_CONF": str(self._work / "config"),
-            "ES_TMPDIR": str(self._work / "tmp"),
+            f"{prefix}_JAVA_HOME": str(self._java),
+            f"{prefix}_PATH_CONF": str(self._work / "config"),
+            f"{prefix}_TMPDIR": str(self._work / "tmp"),
         }
         with (self._work / "out.log").open("wb") as log:
             self._process = subprocess.Popen(  # type: ignore[call-overload]
-                [str(self._home / "bin/elasticsearch")],
+                [str(self._home / "bin" / self.flavour.kind)],
                 env=environ,
                 cwd=self._work,
                 start_new_session=True,
@@ -110,11 +141,11 @@ class Server:
             "path.logs": str(self._work / "logs"),
             "cluster.routing.allocation.disk.threshold_enabled": False,
             "action.destructive_requires_name": False,
-            "xpack.security.enabled": False,
+            **dict(self.flavour.settings),
             **more,
         }
         lines = [f"{name}: {json.dumps(value)}\n" for name, value in options.items()]
-        (conf / "elasticsearch.yml").write_text("".join(lines))
+        (conf / f"{self.flavour.kind}.yml").write_text("".join(lines))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -128,17 +159,17 @@ class Server:
                         return
             time.sleep(0.05)
         text = (self._work / "out.log").read_text(errors="replace")[-3000:]
-        raise RuntimeError(f"Elasticsearch did not start:\n{text}")
+        raise RuntimeError(f"{self.flavour.name} did not start:\n{text}")
 
 
 @contextlib.contextmanager
-def address() -> collections.abc.Iterator[str]:
-    """The URL of an Elasticsearch, for as long as the block lasts. Raises `cache.UnavailableError`."""
-    given = os.environ.get("TIDEGATE_TEST_ELASTICSEARCH_URL")
+def address(flavour: Flavour = ELASTICSEARCH) -> collections.abc.Iterator[str]:
+    """The URL of a server, for as long as the block lasts. Raises `cache.UnavailableError`."""
+    given = os.environ.get(flavour.variable)
     if given:
         yield given.rstrip("/")
         return
-    server = Server()
+    server = Server(flavour=flavour)
     try:
         yield server.url
     finally:
@@ -154,7 +185,7 @@ def call(method: str, url: str, body: object = None) -> dict[str, object]:
         return found
 
 
-def _java() -> pathlib.Path:
+def _java(oldest: int) -> pathlib.Path:
     """The oldest full JDK that is new enough."""
     homes = [os.environ.get("JAVA_HOME", ""), *map(str, pathlib.Path("/usr/lib/jvm").glob("*"))]
     if java := shutil.which("java"):
@@ -166,39 +197,38 @@ def _java() -> pathlib.Path:
             continue
         text = release.read_text()
         version, modules = re.search(r'JAVA_VERSION="(\d+)', text), re.search(r'MODULES="(.*)"', text)
-        if version and int(version[1]) >= OLDEST_JAVA and (not modules or "jdk.jdi" in modules[1].split()):
+        if version and int(version[1]) >= oldest and (not modules or "jdk.jdi" in modules[1].split()):
             found.append((int(version[1]), home))
     if not found:
-        raise cache.UnavailableError(f"no full JDK {OLDEST_JAVA} or newer (looked at {', '.join(sorted(set(homes)))})")
+        raise cache.UnavailableError(f"no full JDK {oldest} or newer (looked at {', '.join(sorted(set(homes)))})")
     return pathlib.Path(min(found)[1])
 
 
-def _distribution() -> pathlib.Path:
+def _distribution(flavour: Flavour) -> pathlib.Path:
     """The unpacked server; fetched by the first process that needs it, while others wait."""
-    name = f"elasticsearch-{VERSION}"
+    name = flavour.name
     home = cache.folder() / name
     with cache.locked(name):
         if not home.exists():
             with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
-                _unpack(_archive(folder, name), pathlib.Path(folder), name).rename(home)
+                _unpack(_archive(folder, flavour), pathlib.Path(folder), name).rename(home)
     return home
 
 
-def _archive(folder: str, name: str) -> pathlib.Path:
+def _archive(folder: str, flavour: Flavour) -> pathlib.Path:
     """The zip: from `~/.cache/tidegate-tests/zips` where somebody put it, else through Maven."""
+    name, artifact = flavour.name, f"{flavour.artifact}:{flavour.version}"
     kept = pathlib.Path("~/.cache/tidegate-tests/zips").expanduser() / f"{name}.zip"
     if kept.is_file():
         return kept
     maven = shutil.which("mvn")
     if maven is None:
-        raise cache.UnavailableError("mvn is not installed, and Elasticsearch is not in the cache")
-    command = [maven, "-B", "-q", MAVEN_COPY, f"-Dartifact={ARTIFACT}:{VERSION}:zip", f"-DoutputDirectory={folder}"]
+        raise cache.UnavailableError(f"mvn is not installed, and {name} is not in the cache")
+    command = [maven, "-B", "-q", MAVEN_COPY, f"-Dartifact={artifact}:zip", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     fetched = pathlib.Path(folder, f"{name}.zip")
     if done.returncode or not fetched.is_file():
-        raise cache.UnavailableError(
-            f"Maven cannot fetch {ARTIFACT}:{VERSION}: {done.stdout[-600:]}{done.stderr[-300:]}"
-        )
+        raise cache.UnavailableError(f"Maven cannot fetch {artifact}: {done.stdout[-600:]}{done.stderr[-300:]}")
     return fetched
 
 

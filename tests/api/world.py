@@ -68,6 +68,8 @@ class Query:
     lookback: float = 0.0
     lower_is_worse: bool = False
     threshold: str = ""
+    presence: str = ""
+    operand: str = ""
     waits: bool = False
 
     def instant(self, at: float) -> series.Result:

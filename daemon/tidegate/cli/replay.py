@@ -95,7 +95,7 @@ def _selectors(ruleset: rules.RuleSet) -> list[str]:
     made = {rule.record for rule in every if isinstance(rule, rules.RecordingRule)} | {"ALERTS", "ALERTS_FOR_STATE"}
     found = {}
     for rule in every:
-        for one in outline.read(rule.expr).selectors:
+        for one in (one for expr in rules.expressions(rule) for one in outline.read(expr).selectors):
             name = next((each.value for each in one.matchers if each.name == labels_.NAME and each.op == "="), "")
             if name not in made:
                 found["{" + ",".join(f"{m.name}{m.op}{orjson.dumps(m.value).decode()}" for m in one.matchers) + "}"] = 1

@@ -130,6 +130,14 @@ class Query(Protocol):
         """The outermost comparison with a number, e.g. `> 0.05`; empty when there is none."""
 
     @property
+    def presence(self) -> str:
+        """A query that has a result exactly when there is data to judge; empty when the expression needs none."""
+
+    @property
+    def operand(self) -> str:
+        """What the outermost comparison compares with a number, as a query; empty when there is none."""
+
+    @property
     def waits(self) -> bool:
         """Whether evaluating waits for another server: then it belongs into a thread."""
 

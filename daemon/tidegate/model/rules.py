@@ -1,13 +1,14 @@
 """Rules as they are evaluated: what a rule file means once it is loaded.
 
-Format: Prometheus' rule files (`prometheus/model/rulefmt`), plus our `log_metrics:` at the top of a file.
+Format: Prometheus' rule files (`prometheus/model/rulefmt`), plus our `log_metrics:` at the top of a file and our fields
+of alerting rules (docs/decisions/0004-rule-extensions.md).
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from tidegate.model import labels as labels_
 
@@ -32,6 +33,21 @@ class RecordingRule:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Share:
+    """`for: 3 of 5`: how many of the last evaluations must have held."""
+
+    needed: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.needed} of {self.of}"
+
+
+NoData = Literal["", "ok", "alert", "keep"]
+"""What an expression without any input means; empty when the rule does not say."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class AlertingRule:
     """`alert:`: each series of the result of `expr` is an alert."""
 
@@ -46,6 +62,23 @@ class AlertingRule:
     keep_firing_for: float = 0.0
     """Seconds."""
     place: Place = Place()
+    share: Share | None = None
+    """`for` as a number of evaluations; `hold` is 0 then."""
+    resolve_expr: str = ""
+    """Once it fires, an alert ends for the series that this gives; empty: when `expr` does not hold."""
+    no_data: NoData = ""
+    severity: str = ""
+    """Which of the rule's `severities` this is; empty for a rule without."""
+    above: tuple[str, ...] = ()
+    """The severities of the same rule that stand in for this one while they fire."""
+
+    def wait(self, interval: float) -> float:
+        """Seconds from the first evaluation that holds until it fires, at the soonest."""
+        return self.hold if self.share is None else (self.share.needed - 1) * interval
+
+    def memory(self, interval: float) -> float:
+        """Seconds of evaluations that decide whether it fires."""
+        return self.hold if self.share is None else (self.share.of - 1) * interval
 
 
 Rule: TypeAlias = RecordingRule | AlertingRule
@@ -91,6 +124,12 @@ class Group:
 def name_of(rule: Rule) -> str:
     """The alert's name, or that of the series."""
     return rule.alert if isinstance(rule, AlertingRule) else rule.record
+
+
+def expressions(rule: Rule) -> tuple[str, ...]:
+    """All PromQL that a rule is evaluated with."""
+    more = rule.resolve_expr if isinstance(rule, AlertingRule) else ""
+    return (rule.expr, more) if more else (rule.expr,)
 
 
 def fixed_labels(rule: Rule) -> labels_.Labels:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from tidegate.model import alerts, ports, problems, rules, series, targets
 from tidegate.model import labels as labels_
-from tidegate.rules import evidence, lifecycle, losses, templates
+from tidegate.rules import evidence, lifecycle, losses, severities, share, templates, unknowns
 
 MILLISECONDS = 1000
 
@@ -50,6 +51,11 @@ class Recording:
         self.rule = rule
         self.query = world.engine.prepare(rule.expr)
 
+    @property
+    def queries(self) -> list[ports.Query]:
+        """Everything that it asks."""
+        return [self.query]
+
     def samples(self, result: series.Result) -> dict[labels_.Labels, float]:
         """The series it makes of a result. Raises `QueryError` when two become the same."""
         out: dict[labels_.Labels, float] = {}
@@ -80,6 +86,9 @@ class Alerting:
         self.alerts: dict[labels_.Labels, alerts.Alert] = {}
         self._adopted: frozenset[labels_.Labels] = frozenset()
         self._grace = self._grace_until = 0.0
+        self.unknowns = unknowns.Unknowns(rule, self.query, world.engine)
+        self._history = share.History(rule.share) if rule.share else None
+        self._above: Sequence[Alerting] = ()
         self._series: dict[labels_.Labels, labels_.Labels] = {}
         """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
@@ -90,24 +99,83 @@ class Alerting:
         """
         self.alerts = {key: dataclasses.replace(alert, rule=self.key) for key, alert in kept.items()}
         self._grace, self._adopted = grace, frozenset(kept)
+        if self._history:
+            self._history.adopt(self.alerts.values())
 
-    def step(self, result: series.Result, at: float, limit: int) -> list[alerts.Alert]:
+    def under(self, every: Sequence[Alerting]) -> None:
+        """Know the rules that stand in for this one while they fire: the higher severities among all of the group."""
+        mine = self.rule
+        same = (one for one in every if (one.rule.place, one.rule.alert) == (mine.place, mine.alert))
+        self._above = [one for one in same if one.rule.severity in mine.above]
+
+    @property
+    def queries(self) -> list[ports.Query]:
+        """Everything that it asks."""
+        return [self.query, *self.unknowns.queries.values()]
+
+    @property
+    def fires(self) -> bool:
+        """Whether any of its alerts does."""
+        return any(alert.state == "firing" for alert in self.alerts.values())
+
+    def step(
+        self, result: series.Result, at: float, limit: int, facts: unknowns.Facts = unknowns.PLAIN
+    ) -> list[alerts.Alert]:
         """Alerts that are new or changed, the ended among them. Raises `QueryError`; then nothing has changed."""
-        hits = [self._hit(labels, value, at) for labels, value in vector(result)]
+        found = [self._hit(labels, value, at) for labels, value in vector(result)]
+        if self.unknowns.says_so(facts):
+            found.append(self._hit((unknowns.LABEL,), 1.0, at))
+        hits = self._checked(found, limit)
+        bits = self._bits(found, facts)
+        judged = self._judged(bits, facts)
+        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, judged)
+        if self._adopted:
+            after |= self._waiting({hit.labels for hit in hits}, at)
+        if self._history:
+            self._history.take(bits)
+        changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
+        self.alerts = after
+        if len(self._series) > len(after):
+            self._series = {key: bare for key, bare in self._series.items() if key in after}
+        return changed
+
+    def _checked(self, found: list[lifecycle.Hit], limit: int) -> list[lifecycle.Hit]:
+        """The hits for which no higher severity fires. Raises `QueryError`."""
+        hits = [hit for hit in found if not self._outranked(hit.labels)]
         if len({hit.labels for hit in hits}) != len(hits):
             raise problems.QueryError(
                 "vector contains metrics with the same labelset after applying alert labels", kind="execution"
             )
         if 0 < limit < len(hits):
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
-        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, self._lost())
-        if self._adopted:
-            after |= self._waiting({hit.labels for hit in hits}, at)
-        changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
-        self.alerts = after
-        if len(self._series) > len(after):
-            self._series = {key: bare for key, bare in self._series.items() if key in after}
-        return changed
+        return hits
+
+    def _outranked(self, key: labels_.Labels) -> bool:
+        """Whether the alert of the same series fires in a higher severity."""
+        for one in self._above:
+            other = one.alerts.get(labels_.merge(key, {severities.LABEL: one.rule.severity}))
+            if other is not None and other.state == "firing":
+                return True
+        return False
+
+    def _bits(self, found: list[lifecycle.Hit], facts: unknowns.Facts) -> dict[labels_.Labels, int]:
+        """The last evaluations with this one; of alerts that cannot be judged it is none."""
+        if self._history is None:
+            return {}
+        held, lost = {hit.labels for hit in found}, self._lost()
+        return self._history.after(held, lambda key: facts.absent or key in self._adopted or lost(key))
+
+    def _judged(self, bits: Mapping[labels_.Labels, int], facts: unknowns.Facts) -> lifecycle.Judgement:
+        counts = None
+        if self.rule.share is not None:
+            counts = {key: count for key, count in share.counts(bits).items() if not self._outranked(key)}
+        needed = self.rule.share.needed if self.rule.share else 0
+        return lifecycle.Judgement(self._lost(), lambda key: self._held(key, facts), counts, needed)
+
+    def _held(self, key: labels_.Labels, facts: unknowns.Facts) -> Literal["", "band", "no data"]:
+        if self._outranked(key):
+            return ""
+        return self.unknowns.held(self._series.get(key) or self._without_external(key), facts)
 
     def _lost(self) -> losses.Lost:
         if self._world.statuses is None or not losses.can_be_lost(self.query.names):

@@ -1,15 +1,17 @@
-"""The shape of a rule file: Prometheus' fields (`model/rulefmt`), and our `log_metrics`.
+"""The shape of a rule file: Prometheus' fields (`model/rulefmt`), our `log_metrics` and our fields of alerting rules.
 
 Only shape and types are checked here; what the parts mean is the business of `rules.load`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 import pydantic
 
 from tidegate.kit import yamlfile
+from tidegate.model import rules as rules_
 from tidegate.model import settings
 
 
@@ -22,6 +24,32 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+_SHARE = re.compile(r"(\d+)\s+of\s+(\d+)\Z")
+LONGEST = 1000
+"""Evaluations that `for: n of m` may look at."""
+
+
+def _hold(value: object) -> object:
+    """`3 of 5`, or a duration."""
+    found = _SHARE.match(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        try:
+            return settings.seconds(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is neither a duration such as 5m nor a share such as 3 of 5") from None
+    share = rules_.Share(int(found[1]), int(found[2]))
+    if not 1 <= share.needed <= share.of:
+        raise ValueError(f"{share} can never be or always is: give n of m with n from 1 to m")
+    if share.of > LONGEST:
+        raise ValueError(f"{share} looks at more than {LONGEST} evaluations")
+    return share
+
+
+Hold = Annotated[
+    rules_.Share | Annotated[float, pydantic.Field(ge=0)],
+    pydantic.BeforeValidator(_hold),
+]
+"""Seconds, or a share of evaluations."""
 Text = Annotated[str, pydantic.BeforeValidator(_text)]
 Texts = dict[str, Text]
 
@@ -30,6 +58,22 @@ class Part(pydantic.BaseModel):
     """Refuses unknown fields."""
 
     model_config = pydantic.ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Severity(Part):
+    """One of several thresholds of a rule."""
+
+    when: Text
+    """A comparison with a number, such as `> 0.2`."""
+    for_: Hold | None = pydantic.Field(default=None, alias="for")
+    """The rule's `for`, for this severity."""
+    keep_firing_for: settings.Duration | None = None
+    """The rule's `keep_firing_for`, for this severity."""
+
+
+def _severity(value: object) -> object:
+    """A comparison alone stands for `when`."""
+    return value if isinstance(value, dict) else {"when": value}
 
 
 class Rule(Part):
@@ -41,14 +85,20 @@ class Rule(Part):
     """Name of the alert that an alerting rule makes."""
     expr: Text = ""
     """PromQL."""
-    for_: settings.Duration | None = pydantic.Field(default=None, alias="for")
-    """How long the expression must hold before the alert fires."""
+    for_: Hold | None = pydantic.Field(default=None, alias="for")
+    """How long the expression must hold before the alert fires; ours: `3 of 5` evaluations."""
     keep_firing_for: settings.Duration | None = None
     """How long an alert goes on firing after the expression held last."""
     labels: Texts | None = None
     """Labels to add or change."""
     annotations: Texts | None = None
     """Texts for people."""
+    resolve_expr: Text = ""
+    """PromQL: once it fires, an alert ends for the series that this gives; ours."""
+    no_data: Literal["ok", "alert", "keep"] | None = None
+    """What it means when there is no data to judge; ours."""
+    severities: dict[str, Annotated[Severity, pydantic.BeforeValidator(_severity)]] | None = None
+    """Severity to threshold, the least severe first; ours."""
 
 
 class Group(Part):

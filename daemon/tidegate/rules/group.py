@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from tidegate.kit import telemetry
 from tidegate.model import alerts, ports, problems, rules, series
 from tidegate.model import labels as labels_
-from tidegate.rules import evaluate
+from tidegate.rules import evaluate, unknowns
 
 INLINE = 0.005
 """Seconds: a rule that took longer last time is evaluated in a thread, so that the event loop is not kept waiting."""
@@ -123,7 +123,8 @@ class Group:
         self._counted.evaluations.inc()
         try:
             result = await self._query(rule.query, at, before.duration)
-            count = await self._apply(rule, number, result, at)
+            facts = await self._facts(rule, result, at, before.duration)
+            count = await self._apply(rule, number, result, at, facts)
         except (problems.QueryError, problems.PermanentError) as failure:
             error = str(failure)
             self._counted.failures.labels(self.group.key).inc()
@@ -142,8 +143,24 @@ class Group:
             return await asyncio.to_thread(query.instant, at)
         return query.instant(at)
 
+    async def _facts(
+        self, rule: evaluate.Recording | evaluate.Alerting, result: series.Result, at: float, last: float
+    ) -> unknowns.Facts:
+        """What the rule wants to know beside its result."""
+        if isinstance(rule, evaluate.Recording) or not rule.unknowns.queries:
+            return unknowns.PLAIN
+        asked = rule.unknowns.wanted(holds=bool(evaluate.vector(result)), fires=rule.fires)
+        answers = {name: await self._query(rule.unknowns.queries[name], at, last) for name in asked}
+        found = {name: [labels for labels, _ in evaluate.vector(answer)] for name, answer in answers.items()}
+        return rule.unknowns.facts(found)
+
     async def _apply(
-        self, rule: evaluate.Recording | evaluate.Alerting, number: int, result: series.Result, at: float
+        self,
+        rule: evaluate.Recording | evaluate.Alerting,
+        number: int,
+        result: series.Result,
+        at: float,
+        facts: unknowns.Facts,
     ) -> int:
         if isinstance(rule, evaluate.Recording):
             samples = rule.samples(result)
@@ -152,7 +169,7 @@ class Group:
                 raise problems.QueryError(message, kind="execution")
             self._write(number, at, samples)
             return len(samples)
-        changed = rule.step(result, at, self.group.limit)
+        changed = rule.step(result, at, self.group.limit, facts)
         self._write(number, at, rule.samples())
         if rule.alerts or self._written[number]:
             written = self._written[number]
@@ -209,12 +226,17 @@ def _worth(written: dict[str, tuple[float, alerts.Alert]], alert: alerts.Alert, 
 
 def _made(group: rules.Group, world: evaluate.World) -> list[evaluate.Recording | evaluate.Alerting]:
     """The rules, ready to be evaluated."""
-    return [
+    made = [
         evaluate.Recording(rule, world)
         if isinstance(rule, rules.RecordingRule)
         else evaluate.Alerting(rule, key, world)
         for rule, key in zip(group.rules, group.rule_keys(), strict=True)
     ]
+    alerting = [one for one in made if isinstance(one, evaluate.Alerting)]
+    for one in alerting:
+        if one.rule.above:
+            one.under(alerting)
+    return made
 
 
 def _ended(alert: alerts.Alert, at: float) -> alerts.Alert | None:

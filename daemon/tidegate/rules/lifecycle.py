@@ -3,14 +3,15 @@
 Prometheus' semantics (`rules/alerting.go`): pending until `for` has passed, then firing; firing for `keep_firing_for` from
 the first evaluation on at which the expression did not hold; a pending alert that ends leaves no trace; a resolved one is
 kept for a while, and starts anew when the expression holds again. Beyond Prometheus: the worst value is remembered, times
-of firing and resolving, and a firing alert whose target does not answer goes on firing.
+of firing and resolving, and a firing alert goes on that cannot be judged, or that has not improved enough.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from tidegate.model import alerts
 from tidegate.model import labels as labels_
@@ -38,28 +39,76 @@ class Times:
     lower_is_worse: bool = False
 
 
+def _never(of: labels_.Labels) -> Literal[""]:  # noqa: ARG001 - one signature for all
+    """Nothing is held."""
+    return ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of alerts for which the expression does not hold."""
+
+    lost: losses.Lost = losses.never
+    """Whether its target does not answer."""
+    held: Callable[[labels_.Labels], Literal["", "band", "no data"]] = _never
+    """Why it goes on firing; empty when it does not."""
+    counts: Mapping[labels_.Labels, int] | None = None
+    """In how many of the last evaluations the expression held, for a rule that asks `n of m`."""
+    needed: int = 0
+    """The `n`."""
+
+    def enough(self, key: labels_.Labels, *, needed: int) -> bool:
+        """Whether it held in so many of the last evaluations."""
+        return self.counts is not None and self.counts.get(key, 0) >= needed
+
+
+PLAIN = Judgement()
 Book = Mapping[labels_.Labels, alerts.Alert]
 
 
 def step(
-    book: Book, hits: Iterable[Hit], rule: str, times: Times, at: float, lost: losses.Lost = losses.never
+    book: Book, hits: Iterable[Hit], rule: str, times: Times, at: float, judged: Judgement = PLAIN
 ) -> dict[labels_.Labels, alerts.Alert]:
-    """All alerts of the rule after an evaluation at a time (unix seconds); `lost` ones cannot be judged."""
+    """All alerts of the rule after an evaluation at a time (unix seconds)."""
     after: dict[labels_.Labels, alerts.Alert] = {}
     for hit in hits:
-        after[hit.labels] = _holds(book.get(hit.labels), hit, rule, times, at)
+        before = book.get(hit.labels)
+        enough = judged.counts is None or judged.enough(hit.labels, needed=judged.needed)
+        # What fires and held too rarely of late is over, though it holds just now.
+        if enough or before is None or before.state != "firing":
+            after[hit.labels] = _holds(before, hit, rule, times, at, enough=enough)
     for key, alert in book.items():
         if key not in after:
-            ended = _held_no_more(alert, times, at, lost)
+            ended = _goes_on(alert, at, judged) or _held_no_more(alert, times, at, judged.lost)
             if ended is not None:
                 after[key] = ended
     return after
 
 
-def _holds(before: alerts.Alert | None, hit: Hit, rule: str, times: Times, at: float) -> alerts.Alert:
+def _goes_on(before: alerts.Alert, at: float, judged: Judgement) -> alerts.Alert | None:
+    """An alert that stays as it is though the expression does not hold now."""
+    if before.state == "pending":
+        return before if judged.enough(before.labels, needed=1) else None
+    if before.state != "firing" or judged.lost(before.labels):
+        return None
+    why = judged.held(before.labels)
+    if why == "no data":
+        since = before.no_data_since or at
+    elif why or judged.enough(before.labels, needed=judged.needed):
+        since = 0.0
+    else:
+        return None
+    if (before.no_data_since, before.keep_since) == (since, 0.0):
+        return before
+    return dataclasses.replace(before, no_data_since=since, keep_since=0.0)
+
+
+def _holds(
+    before: alerts.Alert | None, hit: Hit, rule: str, times: Times, at: float, *, enough: bool = True
+) -> alerts.Alert:
     if before is None or before.state == "resolved":
         before = alerts.Alert(hit.labels, "pending", rule, active_at=at, value=hit.value, peak=hit.value)
-    firing = before.state == "firing" or at - before.active_at >= times.hold
+    firing = before.state == "firing" or (enough and at - before.active_at >= times.hold)
     return dataclasses.replace(
         before,
         state="firing" if firing else "pending",

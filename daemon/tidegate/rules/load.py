@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, manifests, templates
+from tidegate.rules import files, manifests, severities, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -100,9 +100,7 @@ class _Reader:
         made: list[rules.Rule] = []
         for number, rule in enumerate(group.rules or []):
             place = (*at, "rules", number)
-            one = self._rule(rule, group, place)
-            if one is not None:
-                made.append(one)
+            made += self._rule(rule, group, place)
         return rules.Group(
             name=group.name,
             file=self._part.file,
@@ -114,7 +112,7 @@ class _Reader:
             datasource=group.datasource,
         )
 
-    def _rule(self, rule: files.Rule, group: files.Group, at: yamlfile.Path) -> rules.Rule | None:
+    def _rule(self, rule: files.Rule, group: files.Group, at: yamlfile.Path) -> Sequence[rules.Rule]:
         if bool(rule.record) == bool(rule.alert):
             both = (
                 "only one of `record` and `alert` may be set"
@@ -122,28 +120,72 @@ class _Reader:
                 else "one of `record` and `alert` must be set"
             )
             self._wrong("rule-record-or-alert", both, at)
-            return None
+            return ()
         self._expr(rule, at)
         self._labels(rule.labels, (*at, "labels"))
         own = labels_.make({**(group.labels or {}), **(rule.labels or {})})
         line, column = self._document.position(at)
         place = rules.Place(self._document.file, line, column)
         if rule.record:
-            return self._recording(rule, own, place, at)
+            return (self._recording(rule, own, place, at),)
         self._templates(rule.labels, (*at, "labels"))
         self._templates(rule.annotations, (*at, "annotations"))
         for name in rule.annotations or {}:
             if not name:
                 self._wrong("rule-annotation-name", "an annotation needs a name", (*at, "annotations"))
-        return rules.AlertingRule(
+        self._extensions(rule, own, at)
+        hold, share = severities.times(rule.for_)
+        one = rules.AlertingRule(
             rule.alert,
             rule.expr,
             own,
             tuple(sorted((rule.annotations or {}).items())),
-            rule.for_ or 0.0,
+            hold,
             rule.keep_firing_for or 0.0,
             place,
+            share,
+            rule.resolve_expr,
+            rule.no_data or "",
         )
+        return (one,) if rule.severities is None else severities.expanded(one, rule.severities)
+
+    def _extensions(self, rule: files.Rule, own: labels_.Labels, at: yamlfile.Path) -> None:
+        if rule.resolve_expr:
+            self._prepared(rule.resolve_expr, (*at, "resolve_expr"))
+        if rule.no_data in ("alert", "keep") and rule.expr:
+            self._judges_data(rule, at)
+        if rule.severities is None:
+            return
+        levels = (*at, "severities")
+        before = len(self.problems)
+        severities.check(
+            rule.severities,
+            dict(own),
+            lambda code, what, name: self._wrong(code, what, (*levels, *[name][: bool(name)])),
+        )
+        if len(self.problems) == before and self._usable(rule.expr):
+            for name, one in rule.severities.items():
+                self._threshold(severities.expression(rule.expr, one.when), (*levels, name))
+
+    def _judges_data(self, rule: files.Rule, at: yamlfile.Path) -> None:
+        if self._usable(rule.expr) and not self._engine.prepare(rule.expr).presence:
+            summary = (
+                f"`no_data: {rule.no_data}` has no meaning here: this expression has a result without any data, too"
+            )
+            self._wrong("rule-no-data", summary, (*at, "no_data"), hint="leave it out; `absent` alerts by itself")
+
+    def _usable(self, expr: str) -> bool:
+        try:
+            self._engine.prepare(expr)
+        except problems.QueryError:
+            return False
+        return True
+
+    def _threshold(self, expr: str, at: yamlfile.Path) -> None:
+        try:
+            self._engine.prepare(expr)
+        except problems.QueryError as error:
+            self._wrong("rule-expr", f"cannot use the threshold: {error}", at)
 
     def _recording(
         self, rule: files.Rule, own: labels_.Labels, place: rules.Place, at: yamlfile.Path
@@ -152,6 +194,9 @@ class _Reader:
             ("for", rule.for_),
             ("keep_firing_for", rule.keep_firing_for),
             ("annotations", rule.annotations),
+            ("resolve_expr", rule.resolve_expr),
+            ("no_data", rule.no_data),
+            ("severities", rule.severities is not None),
         ):
             if value:
                 self._wrong(
@@ -166,11 +211,14 @@ class _Reader:
         if not rule.expr:
             self._wrong("rule-missing-field", "field `expr` is required", at)
             return
+        self._prepared(rule.expr, (*at, "expr"))
+
+    def _prepared(self, expr: str, at: yamlfile.Path) -> None:
         try:
-            self._engine.prepare(rule.expr)
+            self._engine.prepare(expr)
         except problems.QueryError as error:
-            problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", (*at, "expr"))
-            self.problems.append(_moved(problem, rule.expr, error.position, self._document))
+            problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", at)
+            self.problems.append(_moved(problem, expr, error.position, self._document))
 
     def _labels(self, given: Mapping[str, str] | None, at: yamlfile.Path) -> None:
         for name in given or {}:

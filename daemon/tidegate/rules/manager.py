@@ -80,8 +80,9 @@ class RuleManager:
         found: dict[str, float] = {}
         for one in self._loaded:
             for rule in one.rules:
-                for name in rule.query.names:
-                    found[name] = max(found.get(name, 0.0), rule.query.lookback + one.group.query_offset)
+                for query in rule.queries:
+                    for name in query.names:
+                        found[name] = max(found.get(name, 0.0), query.lookback + one.group.query_offset)
         return found
 
     def query_of(self, alert: alerts.Alert) -> ports.Query | None:

@@ -70,7 +70,7 @@ async def run(
     """Replay rules. Evaluation begins earlier than the span, by the longest `for` and look back, so that its start is right."""
     engine, _, clean = world(0.0)
     clean()
-    reach = max((engine.prepare(rule.expr).lookback for group in ruleset.groups for rule in group.rules), default=0.0)
+    reach = max((_lookback(engine, rule) for group in ruleset.groups for rule in group.rules), default=0.0)
     engine, store, clean = world(2 * (reach + span.chunk))
     try:
         history = _History(store, source, selectors, span)
@@ -84,6 +84,10 @@ async def run(
         return replay.outcome(history.samples)
     finally:
         clean()
+
+
+def _lookback(engine: ports.QueryEngine, rule: rules.Rule) -> float:
+    return max(engine.prepare(expr).lookback for expr in rules.expressions(rule))
 
 
 class _History:
@@ -133,8 +137,10 @@ class _Replay:
         self._groups = [
             group_.Group(one, world, unittest.Nobody(), unittest.Still(), counted) for one in ruleset.groups
         ]
-        every = [rule for group in ruleset.groups for rule in group.rules]
-        self.hold = max((rule.hold for rule in every if isinstance(rule, rules.AlertingRule)), default=0.0)
+        every = [(rule, group) for group in ruleset.groups for rule in group.rules]
+        self.hold = max(
+            (rule.memory(group.interval) for rule, group in every if isinstance(rule, rules.AlertingRule)), default=0.0
+        )
         self._span = span
         self._open: dict[tuple[str, labels_.Labels], alerts.Alert] = {}
         self._firings: list[Firing] = []

@@ -161,11 +161,23 @@ def _rule(group: rules.Group, status: ports.RuleStatus, mine: Sequence[alerts.Al
         "state": next(
             (state for state in ("firing", "pending") if any(one.state == state for one in mine)), "inactive"
         ),
-        "duration": rule.hold,
+        "duration": rule.wait(group.interval),
         "keepFiringFor": rule.keep_firing_for,
         "annotations": dict(rule.annotations),
         "alerts": None if bare else [_alert(one) for one in mine],
+        **_ours(rule),
     }
+
+
+def _ours(rule: rules.AlertingRule) -> dict[str, Any]:
+    """The fields that Prometheus does not have, where the rule has them."""
+    given = {
+        "for": str(rule.share or ""),
+        "resolveQuery": rule.resolve_expr,
+        "noData": rule.no_data,
+        "severity": rule.severity,
+    }
+    return {name: text for name, text in given.items() if text}
 
 
 async def all_alerts(context: Context, _request: Request) -> Response:

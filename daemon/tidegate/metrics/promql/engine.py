@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, durations, facts, frames, results, syntax, tree
+from tidegate.metrics.promql import compiler, durations, facts, frames, presence, results, syntax, tree
 from tidegate.metrics.promql.values import (
     Budget,
     Context,
@@ -107,6 +107,7 @@ class Engine:
             lower_is_worse=op in {"<", "<="},
             threshold=f"{op} {number}" if number else "",
             _root=root,
+            _parsed=parsed,
             _dynamic=parsed if dynamic else None,
             _reader=self._reader,
             _options=options,
@@ -128,10 +129,21 @@ class PreparedQuery:
     threshold: str
     waits: bool = False
     _root: Node
+    _parsed: tree.Expr
     _dynamic: tree.Expr | None
     """The tree, where durations depend on the query's step and range: it is compiled again for each."""
     _reader: columns.SeriesReader
     _options: Options
+
+    @property
+    def presence(self) -> str:
+        """See `ports.Query`."""
+        return presence.query(self._parsed)
+
+    @property
+    def operand(self) -> str:
+        """See `ports.Query`."""
+        return presence.operand(self._parsed)
 
     def instant(self, at: float) -> series.Result:
         """Evaluate at one time (unix seconds). Raises `QueryError`."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.kit import access, http
-from tidegate.metrics.promql import facts, syntax
+from tidegate.metrics.promql import facts, presence, syntax
 from tidegate.model import client as client_
 from tidegate.model import labels, problems, series
 
@@ -71,6 +71,16 @@ class RemoteQuery:
     def lookback(self) -> float:
         """No history of ours is read."""
         return 0.0
+
+    @property
+    def presence(self) -> str:
+        """See `ports.Query`."""
+        return presence.query(syntax.parse(self.expr, experimental=True))
+
+    @property
+    def operand(self) -> str:
+        """See `ports.Query`."""
+        return presence.operand(syntax.parse(self.expr, experimental=True))
 
     @property
     def waits(self) -> bool:

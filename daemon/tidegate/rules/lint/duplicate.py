@@ -13,7 +13,7 @@ def check(subjects: Sequence[subject_.Subject]) -> Iterator[problems.Problem]:
     seen: dict[tuple[object, ...], rules.Rule] = {}
     for subject in subjects:
         rule = subject.rule
-        hold = rule.hold if isinstance(rule, rules.AlertingRule) else None
+        hold = (rule.hold, rule.share) if isinstance(rule, rules.AlertingRule) else None
         name = rule.alert if isinstance(rule, rules.AlertingRule) else rule.record
         first = seen.setdefault((type(rule), name, " ".join(rule.expr.split()), rule.labels, hold), rule)
         if first is not rule:

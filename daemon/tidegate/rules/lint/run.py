@@ -9,15 +9,27 @@ from typing import TypeAlias
 
 from tidegate.model import outline, problems, rules
 from tidegate.rules import load, manifests
-from tidegate.rules.lint import comments, condition, duplicate, hold, join, missing, subject, templatelabel, window
+from tidegate.rules.lint import (
+    comments,
+    condition,
+    duplicate,
+    hold,
+    join,
+    missing,
+    resolve,
+    subject,
+    templatelabel,
+    window,
+)
 
-OFFLINE = (condition.check, hold.check, templatelabel.check)
+OFFLINE = (condition.check, hold.check, templatelabel.check, resolve.check)
 LIVE = (missing.check, window.check, join.check)
 CODES = frozenset(
     {
         "lint-no-condition",
         "lint-short-for",
         "lint-template-label",
+        "lint-resolve-labels",
         "lint-duplicate",
         "lint-no-series",
         "lint-short-window",
@@ -83,6 +95,11 @@ def _subjects(ruleset: rules.RuleSet, documents: dict[str, manifests.Part], read
     names = frozenset(made | {metric.name for metric in ruleset.log_metrics})
     for file, part in documents.items():
         for number, group in enumerate(one for one in ruleset.groups if one.file == file):
-            for place, rule in enumerate(group.rules):
+            place = -1
+            for rule in group.rules:
+                alerting = rule if isinstance(rule, rules.AlertingRule) else None
+                place += not (alerting and alerting.above)  # one that is written with severities is several here
                 at = (*part.root, "groups", number, "rules", place)
-                yield subject.Subject(rule, group, read(rule.expr), part.document, at, names)
+                resolve = alerting.resolve_expr if alerting else ""
+                outlines = read(rule.expr), read(resolve) if resolve else None
+                yield subject.Subject(rule, group, outlines[0], part.document, at, names, outlines[1])

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from tidegate.kit import yamlfile
 from tidegate.model import labels as labels_
-from tidegate.model import outline, problems, rules
+from tidegate.model import outline as outline_
+from tidegate.model import problems, rules
 
 Ask: TypeAlias = Callable[[str], Sequence[tuple[labels_.Labels, float]]]
 """Evaluates PromQL now on live data. Raises `QueryError` or `TransientError`."""
@@ -20,11 +21,13 @@ class Subject:
 
     rule: rules.Rule
     group: rules.Group
-    outline: outline.Outline
+    outline: outline_.Outline
     document: yamlfile.Document
     at: yamlfile.Path
     made_here: frozenset[str]
     """Names of series that the rules and log metrics of the checked files make."""
+    resolve: outline_.Outline | None = None
+    """The outline of `resolve_expr`, where there is one."""
 
 
 def placed(problem: problems.Problem, subject: Subject, text: str) -> problems.Problem:

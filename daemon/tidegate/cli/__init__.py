@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "agent": ("serve", "agent", "Tail this machine's logs and ship them."),
     "check": ("check", "check", "Check settings and rule files; say what is wrong and what was found."),
     "test": ("ruletests", "test", "Run rule unit tests (promtool's files)."),
+    "rules": ("rulefiles", "rules", "Rewrite rule files for any Prometheus."),
     "replay": ("replay", "replay", "Run rules over history: what would have fired."),
     "gate": ("gate", "gate", "Ask the gate: may this version be promoted now?"),
     "query": ("query", "query", "Evaluate PromQL on a server."),

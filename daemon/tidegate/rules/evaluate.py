@@ -89,6 +89,8 @@ class Alerting:
         self.unknowns = unknowns.Unknowns(rule, self.query, world.engine)
         self._history = share.History(rule.share) if rule.share else None
         self._above: Sequence[Alerting] = ()
+        self._last: dict[labels_.Labels, lifecycle.Hit] = {}
+        """With a history: how each alert held last."""
         self._series: dict[labels_.Labels, labels_.Labels] = {}
         """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
@@ -125,14 +127,17 @@ class Alerting:
         found = [self._hit(labels, value, at) for labels, value in vector(result)]
         if self.unknowns.says_so(facts):
             found.append(self._hit((unknowns.LABEL,), 1.0, at))
-        hits = self._checked(found, limit)
         bits = self._bits(found, facts)
+        hits = self._checked([*found, *self._let_go(found, bits)], limit)
         judged = self._judged(bits, facts)
         after = lifecycle.step(self.alerts, hits, self.key, self._times, at, judged)
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
         if self._history:
             self._history.take(bits)
+            self._last = {key: hit for key, hit in self._last.items() if key in bits} | {
+                hit.labels: hit for hit in found
+            }
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
         self.alerts = after
         if len(self._series) > len(after):
@@ -150,6 +155,15 @@ class Alerting:
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
         return hits
 
+    def _let_go(self, found: list[lifecycle.Hit], bits: Mapping[labels_.Labels, int]) -> list[lifecycle.Hit]:
+        """Hits of before that count again, because the higher severity that stood in for them is over."""
+        if self.rule.share is None or not self._above:
+            return []
+        held = {hit.labels for hit in found}
+        often = [key for key, count in share.counts(bits).items() if count >= self.rule.share.needed]
+        gone = (key for key in often if key not in held and key in self._last)
+        return [self._last[key] for key in gone if key not in self.alerts or self.alerts[key].state == "resolved"]
+
     def _outranked(self, key: labels_.Labels) -> bool:
         """Whether the alert of the same series fires in a higher severity."""
         for one in self._above:
@@ -163,7 +177,8 @@ class Alerting:
         if self._history is None:
             return {}
         held, lost = {hit.labels for hit in found}, self._lost()
-        return self._history.after(held, lambda key: facts.absent or key in self._adopted or lost(key))
+        blind = self.unknowns.blind(facts)
+        return self._history.after(held, lambda key: blind or key in self._adopted or lost(key))
 
     def _judged(self, bits: Mapping[labels_.Labels, int], facts: unknowns.Facts) -> lifecycle.Judgement:
         counts = None

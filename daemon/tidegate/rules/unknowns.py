@@ -67,6 +67,10 @@ class Unknowns:
         """What names the series in an alert's labels, and in those of a series."""
         return labels_.without(of, *self._set)
 
+    def blind(self, facts: Facts) -> bool:
+        """Whether the evaluation judges nothing: Prometheus (`ok`) takes it for one at which nothing held."""
+        return facts.absent and self._rule.no_data in ("alert", "keep")
+
     def says_so(self, facts: Facts) -> bool:
         """Whether there is an alert that says: no data."""
         return facts.absent and self._rule.no_data == "alert"
@@ -75,7 +79,7 @@ class Unknowns:
         """Why an alert that fires goes on though the expression does not hold; empty when it does not."""
         if LABEL in alert and self._rule.no_data == "alert":
             return ""
-        if facts.absent and self._rule.no_data in ("alert", "keep"):
+        if self.blind(facts):
             return "no data"
         if not self._rule.resolve_expr or (facts.absent and self._rule.no_data == "ok"):
             return ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.model import alerts, labels
-from tidegate.rules import lifecycle
+from tidegate.model import alerts, labels, rules
+from tidegate.rules import lifecycle, share
 
 NAMES = [labels.make(alertname="A", i=str(number)) for number in range(3)]
 STEPS = st.lists(st.dictionaries(st.sampled_from(NAMES), st.floats(allow_nan=False, width=32)), max_size=30)
@@ -54,6 +54,43 @@ def naive(history: list[float | None], hold: int, keep: int, lower: bool) -> tup
         elif state == "resolved" and at - ended > 5:
             state = None
     return state, worst
+
+
+@given(STEPS, st.integers(1, 5), st.integers(0, 4), st.integers(0, 3))
+def test_n_of_m_is_what_the_last_evaluations_say(
+    steps: list[dict[labels.Labels, float]], needed: int, more: int, keep: int
+) -> None:
+    times = lifecycle.Times(0.0, keep * 10.0, 1e9)
+    asked = rules.Share(needed, needed + more)
+    book: dict[labels.Labels, alerts.Alert] = {}
+    history = share.History(asked)
+    held: dict[labels.Labels, list[bool]] = {name: [] for name in NAMES}
+    for number, values in enumerate(steps):
+        bits = history.after(values.keys(), lambda _: False)
+        judged = lifecycle.Judgement(counts=share.counts(bits), needed=needed)
+        history.take(bits)
+        book = lifecycle.step(book, hits(values), "rule", times, number * 10.0, judged)
+        for name in NAMES:
+            held[name].append(name in values)
+            found = book.get(name)
+            assert (found.state if found else None) == naive_share(held[name], asked, keep), held[name]
+
+
+def naive_share(held: list[bool], asked: rules.Share, keep: int) -> str | None:
+    """The state by counting the last evaluations anew at each one."""
+    state, missing = None, -1
+    for at, now in enumerate(held):
+        count = sum(held[max(at + 1 - asked.of, 0) : at + 1])
+        if count >= asked.needed and (now or state == "firing"):
+            state, missing = "firing", -1
+        elif state == "firing":
+            missing = at if missing < 0 else missing
+            state = "resolved" if at - missing >= keep else state
+        elif now:
+            state = "pending"
+        elif state == "pending" and not count:
+            state = None
+    return state
 
 
 def test_times_of_a_life() -> None:

@@ -109,6 +109,67 @@ def test_problems_have_places(
     assert found[0][2] == expected[0][2]
 
 
+ALERT = """\
+groups:
+  - name: a
+    rules:
+      - alert: A
+        expr: x
+        FIELD
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("for: 3 of 2", ("rule-wrong-value", 6, 14)),
+        ("for: 0 of 2", ("rule-wrong-value", 6, 14)),
+        ("for: 1 of 1001", ("rule-wrong-value", 6, 14)),
+        ("for: 3 in 5", ("rule-wrong-value", 6, 14)),
+        ("resolve_expr: sum(", ("rule-expr", 6, 26)),
+        ("no_data: maybe", ("rule-wrong-value", 6, 18)),
+        ("severities: {}", ("rule-severities", 6, 21)),
+        ('severities: {warning: "5"}', ("rule-severities", 6, 31)),
+        ('severities: {warning: "> bool 5"}', ("rule-severities", 6, 31)),
+        ('severities: {warning: "> 5", critical: "> 3"}', ("rule-severities", 6, 48)),
+        ('severities: {warning: "< 5", critical: "< 6"}', ("rule-severities", 6, 48)),
+        ('severities: {warning: "> 5 +"}', ("rule-expr", 6, 31)),
+        ('severities: {warning: {when: "> 5", four: 5m}}', ("rule-unknown-field", 6, 45)),
+        ('severities: {warning: {when: "> 5", for: 2 of 1}}', ("rule-wrong-value", 6, 50)),
+        ('labels: {severity: x}\n        severities: {warning: "> 5"}', ("rule-severities", 7, 21)),
+    ],
+)
+def test_problems_of_our_fields_have_places(tmp_path: pathlib.Path, field: str, expected: tuple[str, int, int]) -> None:
+    assert wrong(tmp_path, ALERT.replace("FIELD", field)) == [expected]
+
+
+def test_no_data_needs_data_that_can_be_missing(tmp_path: pathlib.Path) -> None:
+    text = ALERT.replace("FIELD", "no_data: alert").replace("expr: x", "expr: absent(x)")
+    assert wrong(tmp_path, text) == [("rule-no-data", 6, 18)]
+
+
+def test_our_fields_have_no_meaning_in_recording_rules(tmp_path: pathlib.Path) -> None:
+    for field in ("for: 3 of 5", "resolve_expr: y", "no_data: ok", 'severities: {a: "> 1"}'):
+        text = ALERT.replace("FIELD", field).replace("alert: A", "record: a")
+        assert wrong(tmp_path, text) == [("rule-field-of-alerts", 6, 9)]
+
+
+def test_severities_are_rules_of_their_own(tmp_path: pathlib.Path) -> None:
+    levels = 'for: 2 of 3\n        severities: {low: "> 1", mid: {when: "> 5", for: 1m}, high: "> 9 # ten"}'
+    path = tmp_path / "r.yaml"
+    path.write_text(ALERT.replace("FIELD", levels).replace("expr: x", "expr: |\n          x # all"))
+    (group,) = read(path).groups
+    found = [
+        (one.expr, one.hold, str(one.share), one.above) for one in group.rules if isinstance(one, rules.AlertingRule)
+    ]
+    assert found == [
+        ("(x # all\n) > 9 # ten", 0, "2 of 3", ()),
+        ("(x # all\n) > 5", 60, "None", ("high",)),
+        ("(x # all\n) > 1", 0, "2 of 3", ("mid", "high")),
+    ]
+    assert [one.labels for one in group.rules] == [(("severity", name),) for name in ("high", "mid", "low")]
+
+
 def test_every_problem_of_every_file_comes_at_once(tmp_path: pathlib.Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(FILE.replace("for: 1m", "fro: 1m"))

@@ -191,6 +191,18 @@ def status_of(rule: rules.Rule, **more: Any) -> ports.RuleStatus:
     return dataclasses.replace(ports.RuleStatus(rule, "ok", last_evaluation=NOW - 3, duration=0.001), **more)
 
 
+async def test_rules_with_our_fields() -> None:
+    often = rules.AlertingRule(
+        "Often", "x > 1", share=rules.Share(3, 5), resolve_expr="x < 0", no_data="keep", severity="low"
+    )
+    found = world.World()
+    found.rules.found = [fakes.group(status_of(often), status_of(rules.AlertingRule("Plain", "x > 1", hold=60)))]
+    (group,) = (await get(found, "/api/v1/rules")).json()["data"]["groups"]
+    ours = {"for": "3 of 5", "resolveQuery": "x < 0", "noData": "keep", "severity": "low"}
+    assert {name: group["rules"][0][name] for name in (*ours, "duration")} == ours | {"duration": 2 * 15.0}
+    assert not set(ours) & set(group["rules"][1])
+
+
 async def test_rules_with_their_alerts() -> None:
     critical = rules.AlertingRule("ShopErrors", "x > 0.5", labels.make(severity="critical"), hold=60)
     warning = rules.AlertingRule(

@@ -56,6 +56,8 @@ class Setup:
         ({"severity": "none"}, "allow"),
         ({"severity": ""}, "deny"),
         ({"gate": "blind", "service": "tidegate"}, "unknown"),
+        ({"no_data": "true", "service": "shop"}, "unknown"),
+        ({"no_data": "true", "service": "other"}, "allow"),
         ({"gate": "blind", "service": "tidegate", "severity": "info"}, "unknown"),
         ({"gate": "blind", "environment": "staging"}, "allow"),
     ],

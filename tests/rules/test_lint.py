@@ -99,6 +99,26 @@ def test_what_is_to_blame(
     assert (found.line, found.column, found.length) == (7, 13, len(selector))
 
 
+OURS = """\
+groups:
+  - name: g
+    interval: 1m
+    rules:
+      - {alert: A, expr: up, severities: {low: "< 1", high: "< 0"}}
+      - {alert: B, expr: 'up{job="a"} == 0', resolve_expr: nothing > 0, for: 2 of 3}
+      - {alert: C, expr: up}
+"""
+
+
+def test_our_fields(tmp_path: pathlib.Path, world: tuple[ports.QueryEngine, ports.SampleStore]) -> None:
+    fill(world[1], 'up{job="a",instance="1"} 1x20')
+    found = checked(OURS, tmp_path, world[0], live=True)
+    assert [(one.code, one.line, one.column) for one in found] == [
+        ("lint-no-series", 6, OURS.splitlines()[5].index("nothing") + 1),
+        ("lint-no-condition", 7, OURS.splitlines()[6].index("up") + 1),
+    ]
+
+
 def test_comments(tmp_path: pathlib.Path, world: tuple[ports.QueryEngine, ports.SampleStore]) -> None:
     text = (
         "groups:\n  - name: g\n    rules:\n      # tidegate: ignore[lint-no-condition]\n      - alert: A\n        expr: x\n"

@@ -63,6 +63,18 @@ def test_a_file(tmp_path: pathlib.Path, chunk: str) -> None:
     assert (done.exit_code, body["firings"], body["failures"]) == (0, EXPECTED, {})
 
 
+def test_n_of_m_and_a_band(tmp_path: pathlib.Path) -> None:
+    often = rules(tmp_path, "5 of 7")
+    done = replayed(often, "--data", str(history(tmp_path)), "-o", "json")
+    (first,) = orjson.loads(done.output)["firings"]
+    assert (first["start"], first["end"]) == (START + 64 * 60, START + 82 * 60)
+    band = tmp_path / "band.yaml"
+    band.write_text(RULES.replace("for: HOLD", "resolve_expr: 'other < 1 and on () x'"))
+    done = replayed(str(band), "--data", str(history(tmp_path)), "-o", "json")
+    (only,) = orjson.loads(done.output)["firings"]
+    assert (only["start"], only["over"]) == (START + 60 * 60, False)
+
+
 def test_two_versions(tmp_path: pathlib.Path) -> None:
     data = str(history(tmp_path))
     done = replayed(rules(tmp_path, "1m"), "--against", rules(tmp_path, "5m"), "--data", data)

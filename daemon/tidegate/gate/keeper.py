@@ -191,7 +191,8 @@ class Gate:
             for name in where if not silences and alert.fired_at else ():
                 self._ended[name, service] = max(self._ended.get((name, service), 0.0), over)
             return
-        fact = judge.AlertFact(alert, silences, thresholds.get(alert.rule, ""), blind)
+        unseen = blind or scope.lacks_data(alert.labels)
+        fact = judge.AlertFact(alert, silences, thresholds.get(alert.rule, ""), unseen)
         for name in where:
             view.alerts.setdefault((name, service), []).append(fact)
 

@@ -78,6 +78,11 @@ class Scope:
         return isinstance(rule, rules.RecordingRule) or matchers.Conditions(known).matches(fixed)
 
 
+def lacks_data(of: labels_.Labels) -> bool:
+    """Whether an alert says that its rule had no data to judge (`no_data: alert`)."""
+    return labels_.get(of, "no_data") == "true"
+
+
 def is_blind(of: labels_.Labels) -> bool:
     """Whether an alert says that Tidegate itself cannot see: it makes the verdict `unknown`, not `deny`."""
     return labels_.get(of, GATE) == BLIND

@@ -41,7 +41,7 @@ class Alert:
     keep_since: float = 0.0
     """The first evaluation without the expression's series, while `keep_firing_for` keeps it firing."""
     no_data_since: float = 0.0
-    """Since when it cannot be judged, because the target it speaks of does not answer; it goes on firing."""
+    """Since when it cannot be judged: its target does not answer, or its rule has no data. It goes on firing."""
 
     @property
     def fingerprint(self) -> str:

@@ -205,7 +205,7 @@ def _item(
 
 def _note(entry: alerts.NotifiedAlert, now: float) -> str:
     since = entry.alert.no_data_since
-    blind = f"no data since {clock(since, now)}: the target does not answer" if since else ""
+    blind = f"no data since {clock(since, now)}" if since else ""
     return "; ".join(part for part in (blind, entry.log_note) if part)
 
 

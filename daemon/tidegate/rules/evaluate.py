@@ -146,7 +146,7 @@ class Alerting:
 
     def _checked(self, found: list[lifecycle.Hit], limit: int) -> list[lifecycle.Hit]:
         """The hits for which no higher severity fires. Raises `QueryError`."""
-        hits = [hit for hit in found if not self._outranked(hit.labels)]
+        hits = [hit for hit in found if not self._outranked(hit.labels)] if self._above else found
         if len({hit.labels for hit in hits}) != len(hits):
             raise problems.QueryError(
                 "vector contains metrics with the same labelset after applying alert labels", kind="execution"

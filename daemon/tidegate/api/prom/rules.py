@@ -191,7 +191,7 @@ def _live(context: Context) -> list[alerts.Alert]:
 
 
 def _alert(alert: alerts.Alert) -> dict[str, Any]:
-    """Prometheus' fields, and `noDataSince` while the alert's target does not answer."""
+    """Prometheus' fields, and `noDataSince` while the alert cannot be judged."""
     times_ = {"keepFiringSince": alert.keep_since, "noDataSince": alert.no_data_since}
     return {
         "labels": dict(alert.labels),

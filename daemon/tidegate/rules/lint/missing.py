@@ -13,13 +13,14 @@ OUR_OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 def check(subject: subject_.Subject, ask: subject_.Ask) -> Iterator[problems.Problem]:
     """One problem for each selector."""
-    for selector in subject.outline.selectors:
+    every = ((field, selector) for field, outline in subject.outlines for selector in outline.selectors)
+    for field, selector in every:
         name = next((one.value for one in selector.matchers if one.name == labels_.NAME and one.op == "="), "")
         if selector.optional or name in subject.made_here | OUR_OWN or _there(ask, selector.matchers):
             continue
         blame = _blame(name, selector.matchers, ask)
         summary = f"no series matches {selector.text}: {blame}"
-        problem = subject.document.problem("lint-no-series", summary, (*subject.at, "expr"))
+        problem = subject.document.problem("lint-no-series", summary, (*subject.at, field))
         yield subject_.placed(problem, subject, selector.text)
 
 

@@ -29,6 +29,12 @@ class Subject:
     resolve: outline_.Outline | None = None
     """The outline of `resolve_expr`, where there is one."""
 
+    @property
+    def outlines(self) -> list[tuple[str, outline_.Outline]]:
+        """Each expression's outline, with its field."""
+        more = [] if self.resolve is None else [("resolve_expr", self.resolve)]
+        return [("expr", self.outline), *more]
+
 
 def placed(problem: problems.Problem, subject: Subject, text: str) -> problems.Problem:
     """The problem, as a warning, with its caret under a piece of the rule where that stands as it is."""

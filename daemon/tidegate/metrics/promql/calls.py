@@ -161,11 +161,14 @@ class Smoothing(WindowCall):
 
     def vector(self, ctx: Context) -> Vec:
         factor, trend = self.factor.scalar(ctx), self.trend.scalar(ctx)
+        windows = self.operand.windows(ctx)
+        looked = np.zeros(ctx.steps, np.bool_)
+        for each in windows.windows:
+            looked |= each.at_least(1).any(axis=1)
         for name, short, values in (("smoothing", "sf", factor), ("trend", "tf", trend)):
-            wrong = values[~((values > 0) & (values < 1))]
+            wrong = values[looked & ~((values > 0) & (values < 1))]
             if len(wrong):
                 raise fail(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong[0]:f}")
-        windows = self.operand.windows(ctx)
         return self._named(ctx, windows.apply(ctx, lambda each: overtime.smoothed(each, factor, trend)))
 
 
@@ -178,7 +181,7 @@ class PredictLinear(WindowCall):
         self.children = (operand, ahead)
 
     def vector(self, ctx: Context) -> Vec:
-        ahead, steps = self.ahead.scalar(ctx), ctx.times / 1000.0
+        ahead, steps = self.ahead.scalar(ctx), ctx.times
         windows = self.operand.windows(ctx)
         return self._named(ctx, windows.apply(ctx, lambda each: overtime.predict(each, steps, ahead)))
 
@@ -240,9 +243,9 @@ class Fixed(VectorNode):
         self.children = (operand,)
 
     def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.vector(ctx.once())
         if ctx.steps == 1:
-            return self.operand.vector(ctx)
-        vec = self.operand.vector(ctx.at(ctx.times[:1]))
+            return vec
         shape = (ctx.steps, len(vec))
         present = None if vec.present is None else np.broadcast_to(vec.present, shape)
         return dataclasses.replace(vec, values=np.broadcast_to(vec.values, shape), present=present)

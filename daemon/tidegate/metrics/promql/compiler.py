@@ -88,6 +88,8 @@ def fixed(expr: tree.Expr) -> bool:
             return _pinned(expr.selector.when)
         case tree.Call():
             return expr.name not in _UNSAFE and all(fixed(each) for each in expr.args)
+        case tree.Aggregate():
+            return fixed(expr.expr)  # as Prometheus: of a parameter that changes, the first value counts
     return all(fixed(child) for child in tree.children(expr))
 
 
@@ -343,7 +345,7 @@ _SCALARS: Mapping[str, Callable[[list[tree.Expr]], ScalarNode]] = MappingProxyTy
         "end": lambda _: experimental.QueryTime("end"),
         "range": lambda _: experimental.QueryTime("range"),
         "step": lambda _: experimental.QueryTime("step"),
-        "min_of": lambda args: experimental.Extreme(np.minimum, _scalar(args[0]), _scalar(args[1])),
-        "max_of": lambda args: experimental.Extreme(np.maximum, _scalar(args[0]), _scalar(args[1])),
+        "min_of": lambda args: experimental.Extreme(pointwise.smallest, _scalar(args[0]), _scalar(args[1])),
+        "max_of": lambda args: experimental.Extreme(pointwise.largest, _scalar(args[0]), _scalar(args[1])),
     }
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from tidegate.metrics.promql import sums
 from tidegate.metrics.promql.panels import Rows, Windows
-from tidegate.metrics.promql.values import Flags, Floats
+from tidegate.metrics.promql.values import Flags, Floats, Times
 
 Function: TypeAlias = Callable[[Windows], tuple[Floats, Flags]]
 Slab: TypeAlias = Callable[[Floats, Flags | None], Floats]
@@ -207,7 +207,8 @@ def quantiles(ordered: Floats, nans: Floats, counts: Floats, level: float) -> Fl
     lower = np.maximum(np.floor(rank), 0)
     upper = np.minimum(counts - 1, lower + 1)
     weight = rank - np.floor(rank)
-    return _ranked(ordered, lower - nans) * (1 - weight) + _ranked(ordered, upper - nans) * weight
+    low = _ranked(ordered, lower - nans)
+    return np.where(weight == 0, low, low * (1 - weight) + _ranked(ordered, upper - nans) * weight)
 
 
 def _ranked(ordered: Floats, rank: Floats) -> Floats:
@@ -222,8 +223,9 @@ def median_deviation(windows: Windows) -> tuple[Floats, Flags]:
         counts = _counts(rows, mask)
         none = np.zeros(rows.shape[1])
         median = quantiles(np.sort(_kept(rows, mask, np.inf), axis=0), none, counts, 0.5)
-        apart = np.sort(_kept(np.abs(rows - median), mask, np.inf), axis=0)
-        return np.where(_holes(rows, mask) > 0, np.nan, quantiles(apart, none, counts, 0.5))
+        apart = np.abs(rows - median)
+        ordered = np.sort(_kept(apart, mask, np.inf), axis=0)
+        return np.where(_holes(rows, mask) > 0, np.nan, quantiles(ordered, _holes(apart, mask), counts, 0.5))
 
     return _each(windows, reduce), windows.at_least(1)
 
@@ -300,9 +302,9 @@ def slope(windows: Windows) -> tuple[Floats, Flags]:
     return _line(windows, None), windows.at_least(2)
 
 
-def predict(windows: Windows, steps: Floats, ahead: Floats) -> tuple[Floats, Flags]:
-    """`predict_linear`: the least-squares line `ahead` seconds after each step; both [steps], `steps` in seconds."""
-    return _line(windows, steps + ahead), windows.at_least(2)
+def predict(windows: Windows, steps: Times, ahead: Floats) -> tuple[Floats, Flags]:
+    """`predict_linear`: the least-squares line `ahead` seconds after each step; both [steps], `steps` in milliseconds."""
+    return _line(windows, (steps - windows.ends) / 1000.0 + ahead), windows.at_least(2)
 
 
 def _line(windows: Windows, target: Floats | None) -> Floats:
@@ -313,7 +315,7 @@ def _line(windows: Windows, target: Floats | None) -> Floats:
             continue
         origin = int(windows.ends[step])
         clock = (panel.wide(panel.times[begin:end]) - origin) / 1000.0
-        at = None if target is None else target[step] - origin / 1000.0
+        at = None if target is None else float(target[step])
         result[step] = _fitted(
             panel.values[begin:end], np.broadcast_to(clock, (end - begin, result.shape[1])), mask, at
         )
@@ -332,4 +334,4 @@ def _fitted(y: Floats, x: Floats, mask: Flags | None, at: float | None) -> Float
     gradient = np.where(constant, flat, gradient)
     if at is None:
         return gradient
-    return np.where(constant, start + flat, y_mean + gradient * (at - x_mean))
+    return np.where(constant, start + flat + 0.0 * at, y_mean + gradient * (at - x_mean))

@@ -165,10 +165,10 @@ def result(vec: Vec, groups: Groups, values: Floats, present: Flags) -> Vec:
 
 
 def extremes(parameter: Floats) -> Floats:
-    """What Prometheus looks at of a parameter that differs from step to step: its smallest and largest value, and NaN."""
-    usable = parameter[~np.isnan(parameter)]
-    found = [usable.min(), usable.max()] if len(usable) else []
-    return np.array(found + [np.nan] * (len(usable) < len(parameter)))
+    """What Prometheus looks at of a parameter that differs from step to step: NaN, or the smallest and largest."""
+    if bool(np.isnan(parameter).any()):
+        return np.array([np.nan])
+    return np.array([parameter.min(), parameter.max()])
 
 
 class Quantile(VectorNode):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tidegate.metrics.promql import frames, overtime, panels, pointwise
+from tidegate.metrics.promql import distribution, frames, lines, overtime, panels, pointwise
 from tidegate.metrics.promql.selectors import InstantSelector
 from tidegate.metrics.promql.values import (
     SAME_LABELS,
@@ -145,7 +145,7 @@ class QuantileOverTime(WindowCall):
 
     def vector(self, ctx: Context) -> Vec:
         level = self.level.scalar(ctx)
-        vec = self.operand.windows(ctx).apply(ctx, lambda each: overtime.quantile(each, level))
+        vec = self.operand.windows(ctx).apply(ctx, lambda each: distribution.quantile(each, level))
         if len(vec):
             ctx.notes.check_quantiles(level[vec.mask().any(axis=1)])
         return self._named(ctx, vec)
@@ -169,7 +169,7 @@ class Smoothing(WindowCall):
             wrong = values[looked & ~((values > 0) & (values < 1))]
             if len(wrong):
                 raise fail(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong[0]:f}")
-        return self._named(ctx, windows.apply(ctx, lambda each: overtime.smoothed(each, factor, trend)))
+        return self._named(ctx, windows.apply(ctx, lambda each: lines.smoothed(each, factor, trend)))
 
 
 class PredictLinear(WindowCall):
@@ -183,7 +183,7 @@ class PredictLinear(WindowCall):
     def vector(self, ctx: Context) -> Vec:
         ahead, steps = self.ahead.scalar(ctx), ctx.times
         windows = self.operand.windows(ctx)
-        return self._named(ctx, windows.apply(ctx, lambda each: overtime.predict(each, steps, ahead)))
+        return self._named(ctx, windows.apply(ctx, lambda each: lines.predict(each, steps, ahead)))
 
 
 class Pointwise(VectorNode):

@@ -112,6 +112,73 @@ def over(data: Data, expr: str, bar: float = 1.0) -> Ask:
     return Ask(expr, data.end, data.end - 9990, 10, bar)
 
 
+WINDOWS = (
+    "rate(X)",
+    "increase(X)",
+    "delta(X)",
+    "irate(X)",
+    "idelta(X)",
+    "changes(X)",
+    "resets(X)",
+    "deriv(X)",
+    "predict_linear(X, 3600)",
+    "double_exponential_smoothing(X, 0.5, 0.5)",
+    "sum_over_time(X)",
+    "avg_over_time(X)",
+    "min_over_time(X)",
+    "max_over_time(X)",
+    "count_over_time(X)",
+    "last_over_time(X)",
+    "first_over_time(X)",
+    "present_over_time(X)",
+    "absent_over_time(X)",
+    "stddev_over_time(X)",
+    "stdvar_over_time(X)",
+    "mad_over_time(X)",
+    "quantile_over_time(0.9, X)",
+    "ts_of_first_over_time(X)",
+    "ts_of_last_over_time(X)",
+    "ts_of_min_over_time(X)",
+    "ts_of_max_over_time(X)",
+)
+"""Every function of a range vector; X stands for it."""
+VECTORS = (
+    "X",
+    "abs(X)",
+    "round(X, 5)",
+    "clamp(X, 10, 1000)",
+    "timestamp(X)",
+    "hour(X)",
+    "absent(X)",
+    "scalar(X)",
+    "sort(X)",
+    'label_replace(X, "path", "$1", "path", "/(.)")',
+    'label_join(X, "both", "-", "job", "path")',
+    "X * 2",
+    "X > 1000",
+    "X + X",
+    "X > bool X",
+    "X / ignoring(path) group_left sum by (job, instance) (X)",
+    "X and X",
+    "X or X",
+    "X unless X{path='/1'}",
+    "sum(X)",
+    "avg by (path) (X)",
+    "min by (job) (X)",
+    "count without (path) (X)",
+    "stddev(X)",
+    "quantile(0.9, X)",
+    "topk(5, X)",
+    "bottomk by (job) (5, X)",
+    'count_values("n", X % 10)',
+    "limitk(5, X)",
+    "limit_ratio(0.5, X)",
+    "sum by (job) (rate(X[5m]))",
+    "max_over_time(rate(X[1m])[10m:30s])",
+)
+"""Every kind of expression over an instant vector; X stands for it."""
+
+
 SETS: dict[str, tuple[str, Data, list[Ask]]] = {
     "wide": (
         "100,000 series of 10 targets",
@@ -140,17 +207,17 @@ SETS: dict[str, tuple[str, Data, list[Ask]]] = {
         "100 series, 1,000 steps",
         DAYS,
         [over(DAYS, f"{name}(http_requests_total[1m])") for name in ("rate", "avg_over_time", "max_over_time")]
-        + [over(DAYS, f"{name}(http_requests_total[1d])", 10) for name in ("rate", "avg_over_time", "max_over_time")]
-        + [
-            over(DAYS, "http_requests_total"),
-            over(DAYS, "sum by (job) (rate(http_requests_total[5m]))"),
-            over(DAYS, "stddev_over_time(http_requests_total[10m])"),
-            over(DAYS, "quantile_over_time(0.9, http_requests_total[10m])"),
-            over(DAYS, "deriv(http_requests_total[10m])"),
-            over(DAYS, "max_over_time(rate(http_requests_total[1m])[10m:30s])"),
-            over(DAYS, "topk(5, http_requests_total)"),
-            over(DAYS, "http_requests_total / ignoring(path) group_left sum by (job, instance) (http_requests_total)"),
-        ],
+        + [over(DAYS, f"{name}(http_requests_total[1d])", 10) for name in ("rate", "avg_over_time", "max_over_time")],
+    ),
+    "windows": (
+        "100 series, 1,000 steps, windows of 60 samples",
+        DAYS,
+        [over(DAYS, expr.replace("X", "http_requests_total[10m]")) for expr in WINDOWS],
+    ),
+    "vectors": (
+        "100 series, 1,000 steps",
+        DAYS,
+        [over(DAYS, expr.replace("X", "http_requests_total")) for expr in VECTORS],
     ),
     "histogram": (
         "1,100 bucket series, 1,000 steps",
@@ -170,7 +237,7 @@ def filled(data: Data, folder: pathlib.Path) -> engine.Engine:
     now = clock.LoopClock(data.end)
     kept = store_.Store(folder, now, telemetry.Registry(), retention=span)
     fill(kept, data)
-    return engine.Engine(kept, timeout=600)
+    return engine.Engine(kept, timeout=600, experimental=True)
 
 
 def fill(kept: store_.Store, data: Data) -> None:
@@ -239,6 +306,7 @@ def compare(name: str) -> None:
         made = filled(data, root / "store")
         mine = [ours(made, ask) for ask in asks]
         flags = ["--query.max-samples=2000000000", "--query.timeout=10m"]
+        flags += ["--enable-feature=promql-experimental-functions"]
         with prometheus.running(flags=flags, data=blocks(data, root)) as server:
             for ask, spent in zip(asks, mine, strict=True):
                 peer = theirs(server, ask)

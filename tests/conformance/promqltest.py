@@ -20,7 +20,8 @@ from tests.conformance import promqlscript
 from tests.support import memory_series
 from tidegate.metrics import columns
 from tidegate.metrics.promql import compiler, engine, extended, selectors, syntax
-from tidegate.metrics.promql.values import Node, Notes
+from tidegate.metrics.promql.notes import Notes
+from tidegate.metrics.promql.values import Node
 from tidegate.model import alerts, problems, series
 from tidegate.model import labels as labels_
 

@@ -67,10 +67,10 @@ class Conditions:
 
     __slots__ = ("_tests", "matchers")
 
-    def __init__(self, matchers: Iterable[alerts.Matcher]) -> None:
-        """Raises `QueryError` when a pattern is not RE2."""
+    def __init__(self, matchers: Iterable[alerts.Matcher], *, newlines: bool = False) -> None:
+        """`newlines` as in `condition`. Raises `QueryError` when a pattern is not RE2."""
         self.matchers = tuple(matchers)
-        self._tests = tuple((matcher.name, test(matcher)) for matcher in self.matchers)
+        self._tests = tuple((matcher.name, condition(matcher, newlines=newlines)) for matcher in self.matchers)
 
     def matches(self, of: labels.Labels) -> bool:
         """Whether a label set meets all of them; true when there are none."""
@@ -83,22 +83,25 @@ def pattern_of(matcher: alerts.Matcher) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _compile(pattern: str) -> Any:
+def _compile(pattern: str, *, newlines: bool = False) -> Any:
     try:
-        return re2.compile(f"(?:{pattern})", _QUIET)
+        return re2.compile(f"(?{'s' if newlines else ''}:{pattern})", _QUIET)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise problems.QueryError(f"not an RE2 pattern: {reason.replace('(?:' + pattern + ')', pattern)}") from None
 
 
-def test(matcher: alerts.Matcher) -> Callable[[str], bool]:
-    """Whether a label value meets the condition, compiled once. Raises `QueryError` when a pattern is not RE2."""
+def condition(matcher: alerts.Matcher, *, newlines: bool = False) -> Callable[[str], bool]:
+    """Whether a label value meets the condition, compiled once. Raises `QueryError` when a pattern is not RE2.
+
+    `newlines` lets `.` match a line's end too, as PromQL's selectors do and Alertmanager's matchers do not.
+    """
     value = matcher.value
     if matcher.op == "=":
         return lambda given: given == value
     if matcher.op == "!=":
         return lambda given: given != value
-    full = _compile(value).fullmatch
+    full = _compile(value, newlines=newlines).fullmatch
     if matcher.op == "=~":
         return lambda given: full(given) is not None
     return lambda given: full(given) is None

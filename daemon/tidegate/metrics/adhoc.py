@@ -55,13 +55,13 @@ class Adhoc:
     def selectors(self, expr: str) -> list[Callable[[labels_.Labels], bool]]:
         """See `ports.Queries`."""
         return [
-            matchers_.Conditions(found).matches
+            matchers_.Conditions(found, newlines=True).matches
             for found in _selectors(syntax.parse(expr, experimental=self._engine.experimental))
         ]
 
     def selects(self, selector: str, of: labels_.Labels) -> bool:
         """See `ports.Queries`."""
-        return matchers_.Conditions(_matchers(selector)).matches(of)
+        return matchers_.Conditions(_matchers(selector), newlines=True).matches(of)
 
     def cardinality(self, limit: int) -> series.Cardinality:
         """See `ports.Queries`."""

@@ -36,7 +36,7 @@ class Verdicts:
         distinct, inverse = np.unique(codes, return_inverse=True)
         new = [code for code in distinct.tolist() if code not in known]
         if new:
-            test, texts = matchers_.test(matcher), self._pool.texts
+            test, texts = matchers_.condition(matcher, newlines=True), self._pool.texts
             known.update((code, test(texts[code])) for code in new)
         verdicts = np.fromiter((known[code] for code in distinct.tolist()), np.bool_, distinct.size)
         found: npt.NDArray[np.bool_] = verdicts[inverse]

@@ -164,6 +164,13 @@ def result(vec: Vec, groups: Groups, values: Floats, present: Flags) -> Vec:
     return Vec(groups.labels, values, None if bool(present.all()) else present, drop)
 
 
+def extremes(parameter: Floats) -> Floats:
+    """What Prometheus looks at of a parameter that differs from step to step: NaN, or the smallest and largest."""
+    if bool(np.isnan(parameter).any()):
+        return np.array([np.nan])
+    return np.array([parameter.min(), parameter.max()])
+
+
 class Quantile(VectorNode):
     """`quantile(q, x)`: NaN values count as smaller than all others."""
 
@@ -175,7 +182,7 @@ class Quantile(VectorNode):
 
     def vector(self, ctx: Context) -> Vec:
         level, vec = self.level.scalar(ctx), self.operand.vector(ctx)
-        ctx.notes.check_quantiles(level)
+        ctx.notes.check_quantiles(extremes(level))
         if not len(vec):
             return ctx.nothing()
         groups = group(vec.labels, self.grouping)
@@ -196,6 +203,6 @@ def _quantiles(runs: _Runs, level: Floats) -> Floats:
     weight, starts = rank - lower, runs.groups.starts
     low = np.take_along_axis(ordered, (starts + lower).astype(np.int64), axis=1)
     high = np.take_along_axis(ordered, (starts + upper).astype(np.int64), axis=1)
-    found = low * (1 - weight) + high * weight
+    found = np.where(weight == 0, low, low * (1 - weight) + high * weight)
     found = np.where(level < 0, -np.inf, np.where(level > 1, np.inf, found))
     return np.where(np.isnan(level), np.nan, found)

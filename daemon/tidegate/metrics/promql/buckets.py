@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
 
-from tidegate.metrics.promql import frames
+from tidegate.metrics.promql import frames, notes
 from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, merge, unnamed
 from tidegate.model import labels as labels_
 
@@ -112,10 +112,10 @@ def _top(histograms: Histograms, cells: Floats) -> Floats:
     return np.take_along_axis(cells, np.maximum(histograms.used - 1, 0)[:, :, None], axis=2)[:, :, 0]
 
 
-def repaired(counts: Floats) -> tuple[Floats, Flags]:
-    """Counts made monotonic, tiny differences levelled; and which histograms were really out of order."""
+def repaired(counts: Floats) -> tuple[Floats, Floats]:
+    """Counts made monotonic, tiny differences levelled; and by how much each was below the one before, if really so."""
     counts = counts.copy()
-    forced = np.zeros(counts.shape[:2], np.bool_)
+    lacking = np.zeros_like(counts)
     previous = counts[:, :, 0].copy()
     for index in range(1, counts.shape[2]):
         current = counts[:, :, index]
@@ -123,19 +123,37 @@ def repaired(counts: Floats) -> tuple[Floats, Flags]:
         zero = (previous == 0) | (current == 0) | (size < _TINY)
         level = (previous == current) | np.where(zero, distance < _SMALL * _TINY, distance / size < _SMALL)
         falls = (current < previous) & ~level
-        forced |= falls
+        lacking[:, :, index] = np.where(falls, previous - current, 0.0)
         counts[:, :, index] = np.where(level | falls, previous, current)
         previous = counts[:, :, index]
-    return counts, forced
+    return counts, lacking
 
 
 def measured_quantile(ctx: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
     """`histogram_quantile`, with a note about each metric whose counts had to be repaired."""
-    counts, forced = repaired(histograms.counts)
-    names = frames.column(histograms.series.labels, labels_.NAME)[forced.any(axis=0)]
-    for code in np.unique(names).tolist():
-        ctx.notes.info(_REPAIRED + _for_metric(ctx, code))
+    counts, lacking = repaired(histograms.counts)
+    if bool(lacking.any()):
+        usable = (_top(histograms, histograms.bounds) == np.inf) & ((numbers[0] >= 0) & (numbers[0] <= 1))[:, None]
+        _note_repairs(ctx, histograms, np.where(usable[:, :, None], lacking, 0.0))
     return quantile(dataclasses.replace(histograms, counts=counts), numbers[0])
+
+
+def _note_repairs(ctx: Context, histograms: Histograms, lacking: Floats) -> None:
+    names = frames.column(histograms.series.labels, labels_.NAME) if ctx.delayed else np.zeros(lacking.shape[1])
+    for code in np.unique(names).tolist():
+        where = (lacking > 0) & (names == code)[None, :, None]
+        if not bool(where.any()):
+            continue
+        times = ctx.times[where.any(axis=(1, 2))]
+        found = notes.Repair(
+            float(histograms.bounds[where].min()),
+            float(histograms.bounds[where].max()),
+            float(lacking[where].max()),
+            int(where.any(axis=2).sum()),
+            int(times[0]),
+            int(times[-1]),
+        )
+        ctx.notes.repaired(_REPAIRED + _for_metric(ctx, int(code)), found)
 
 
 def measured_fraction(_: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
@@ -236,7 +254,7 @@ class Quantiles(VectorNode):
         histograms = collect(ctx, self.operand.vector(ctx))
         if histograms is None:
             return ctx.nothing()
-        parts = [self._one(ctx, histograms, level) for level in levels]
+        parts = [part for level in levels for part in self._each(ctx, histograms, level)]
         drops = [part.drop for part in parts if part.drop is not None]
         together = Vec(
             frames.stack([part.labels for part in parts]),
@@ -246,12 +264,15 @@ class Quantiles(VectorNode):
         )
         return merge(together)
 
-    def _one(self, ctx: Context, histograms: Histograms, level: Floats) -> Vec:
+    def _each(self, ctx: Context, histograms: Histograms, level: Floats) -> Iterator[Vec]:
+        """The quantile's series: one for each histogram and each value that the level has at some step."""
         series = histograms.series
-        values = measured_quantile(ctx, histograms, [level])
-        vec = unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))
-        code = np.full(len(vec), ctx.texts.code(_level(float(level[0]))), np.int32)
-        return dataclasses.replace(vec, labels=frames.put(vec.labels, self.label, code))
+        values, there = measured_quantile(ctx, histograms, [level]), histograms.used > 0
+        for wanted in np.unique(level).tolist():
+            now = np.isnan(level) if np.isnan(wanted) else level == wanted
+            vec = unnamed(ctx, Vec(series.labels, values, there & now[:, None], series.drop))
+            code = np.full(len(vec), ctx.texts.code(_level(wanted)), np.int32)
+            yield dataclasses.replace(vec, labels=frames.put(vec.labels, self.label, code))
 
 
 def _level(value: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tidegate.metrics.promql import frames, overtime, panels, pointwise
+from tidegate.metrics.promql import distribution, frames, lines, overtime, panels, pointwise
 from tidegate.metrics.promql.selectors import InstantSelector
 from tidegate.metrics.promql.values import (
     SAME_LABELS,
@@ -145,7 +145,7 @@ class QuantileOverTime(WindowCall):
 
     def vector(self, ctx: Context) -> Vec:
         level = self.level.scalar(ctx)
-        vec = self.operand.windows(ctx).apply(ctx, lambda each: overtime.quantile(each, level))
+        vec = self.operand.windows(ctx).apply(ctx, lambda each: distribution.quantile(each, level))
         if len(vec):
             ctx.notes.check_quantiles(level[vec.mask().any(axis=1)])
         return self._named(ctx, vec)
@@ -161,12 +161,15 @@ class Smoothing(WindowCall):
 
     def vector(self, ctx: Context) -> Vec:
         factor, trend = self.factor.scalar(ctx), self.trend.scalar(ctx)
+        windows = self.operand.windows(ctx)
+        looked = np.zeros(ctx.steps, np.bool_)
+        for each in windows.windows:
+            looked |= each.at_least(1).any(axis=1)
         for name, short, values in (("smoothing", "sf", factor), ("trend", "tf", trend)):
-            wrong = values[~((values > 0) & (values < 1))]
+            wrong = values[looked & ~((values > 0) & (values < 1))]
             if len(wrong):
                 raise fail(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {wrong[0]:f}")
-        windows = self.operand.windows(ctx)
-        return self._named(ctx, windows.apply(ctx, lambda each: overtime.smoothed(each, factor, trend)))
+        return self._named(ctx, windows.apply(ctx, lambda each: lines.smoothed(each, factor, trend)))
 
 
 class PredictLinear(WindowCall):
@@ -178,9 +181,9 @@ class PredictLinear(WindowCall):
         self.children = (operand, ahead)
 
     def vector(self, ctx: Context) -> Vec:
-        ahead, steps = self.ahead.scalar(ctx), ctx.times / 1000.0
+        ahead, steps = self.ahead.scalar(ctx), ctx.times
         windows = self.operand.windows(ctx)
-        return self._named(ctx, windows.apply(ctx, lambda each: overtime.predict(each, steps, ahead)))
+        return self._named(ctx, windows.apply(ctx, lambda each: lines.predict(each, steps, ahead)))
 
 
 class Pointwise(VectorNode):
@@ -240,9 +243,9 @@ class Fixed(VectorNode):
         self.children = (operand,)
 
     def vector(self, ctx: Context) -> Vec:
+        vec = self.operand.vector(ctx.once())
         if ctx.steps == 1:
-            return self.operand.vector(ctx)
-        vec = self.operand.vector(ctx.at(ctx.times[:1]))
+            return vec
         shape = (ctx.steps, len(vec))
         present = None if vec.present is None else np.broadcast_to(vec.present, shape)
         return dataclasses.replace(vec, values=np.broadcast_to(vec.values, shape), present=present)

@@ -15,10 +15,12 @@ from tidegate.metrics.promql import (
     aggregate,
     buckets,
     calls,
+    distribution,
     durations,
     experimental,
     extended,
     info,
+    lines,
     matching,
     naming,
     operators,
@@ -42,7 +44,7 @@ _WINDOW: Mapping[str, rates.Function] = MappingProxyType(
         "idelta": rates.instant(counter=False),
         "changes": rates.counted(resets=False),
         "resets": rates.counted(resets=True),
-        "deriv": overtime.slope,
+        "deriv": lines.slope,
         "avg_over_time": overtime.average,
         "sum_over_time": overtime.total,
         "min_over_time": overtime.extreme("min"),
@@ -51,9 +53,9 @@ _WINDOW: Mapping[str, rates.Function] = MappingProxyType(
         "last_over_time": overtime.last,
         "first_over_time": overtime.first,
         "present_over_time": overtime.present,
-        "stddev_over_time": overtime.deviation,
-        "stdvar_over_time": overtime.variance,
-        "mad_over_time": overtime.median_deviation,
+        "stddev_over_time": distribution.deviation,
+        "stdvar_over_time": distribution.variance,
+        "mad_over_time": distribution.median_deviation,
         "ts_of_first_over_time": overtime.time_of_first,
         "ts_of_last_over_time": overtime.time_of_last,
         "ts_of_max_over_time": overtime.time_of_extreme("max"),
@@ -88,6 +90,8 @@ def fixed(expr: tree.Expr) -> bool:
             return _pinned(expr.selector.when)
         case tree.Call():
             return expr.name not in _UNSAFE and all(fixed(each) for each in expr.args)
+        case tree.Aggregate():
+            return fixed(expr.expr)  # as Prometheus: of a parameter that changes, the first value counts
     return all(fixed(child) for child in tree.children(expr))
 
 
@@ -343,7 +347,7 @@ _SCALARS: Mapping[str, Callable[[list[tree.Expr]], ScalarNode]] = MappingProxyTy
         "end": lambda _: experimental.QueryTime("end"),
         "range": lambda _: experimental.QueryTime("range"),
         "step": lambda _: experimental.QueryTime("step"),
-        "min_of": lambda args: experimental.Extreme(np.minimum, _scalar(args[0]), _scalar(args[1])),
-        "max_of": lambda args: experimental.Extreme(np.maximum, _scalar(args[0]), _scalar(args[1])),
+        "min_of": lambda args: experimental.Extreme(pointwise.smallest, _scalar(args[0]), _scalar(args[1])),
+        "max_of": lambda args: experimental.Extreme(pointwise.largest, _scalar(args[0]), _scalar(args[1])),
     }
 )

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, durations, facts, frames, presence, results, syntax, tree
+from tidegate.metrics.promql import compiler, durations, facts, frames, limits, notes, presence, results, syntax, tree
 from tidegate.metrics.promql.values import (
-    Budget,
     Context,
     Node,
-    Notes,
     RangeNode,
     ScalarNode,
     StringNode,
@@ -153,16 +151,16 @@ class PreparedQuery:
         """Evaluate at each step. Raises `QueryError`."""
         return self.range_annotated(start, end, step)[0]
 
-    def instant_annotated(self, at: float) -> tuple[series.Result, Notes]:
+    def instant_annotated(self, at: float) -> tuple[series.Result, notes.Notes]:
         """Like `instant`, with Prometheus' warnings and infos."""
         at_ms = _ms(at)
-        ctx = self._context(np.array([at_ms], np.int64), 0, single=True)
+        ctx = self._context(np.array([at_ms], np.int64), at_ms, 0, single=True)
         root = self._resolved(0.0, 0.0)
         with np.errstate(all="ignore"):
             root.plan(ctx, at_ms, at_ms)
             return _instant(root, ctx), ctx.notes
 
-    def range_annotated(self, start: float, end: float, step: float) -> tuple[series.Matrix, Notes]:
+    def range_annotated(self, start: float, end: float, step: float) -> tuple[series.Matrix, notes.Notes]:
         """Like `range`, with Prometheus' warnings and infos."""
         interval = _ms(step)
         if interval <= 0:
@@ -173,8 +171,8 @@ class PreparedQuery:
         if isinstance(self._root, (RangeNode, StringNode)):
             raise fail("invalid expression type for range query, must be Scalar or instant Vector", kind="bad_data")
         if not len(times):
-            return series.Matrix(()), Notes()
-        ctx = self._context(times, interval, single=False)
+            return series.Matrix(()), notes.Notes()
+        ctx = self._context(times, _ms(end), interval, single=False)
         root = self._resolved(step, end - start)
         with np.errstate(all="ignore"):
             root.plan(ctx, int(times[0]), int(times[-1]))
@@ -185,21 +183,22 @@ class PreparedQuery:
             return self._root
         return compiler.compiled(durations.resolved(self._dynamic, step, span))
 
-    def _context(self, times: Times, interval: int, *, single: bool) -> Context:
+    def _context(self, times: Times, end: int, interval: int, *, single: bool) -> Context:
         options, first = self._options, int(times[0])
         return Context(
             reader=self._reader,
             texts=frames.Texts(self._reader.pool),
             times=times,
             query_start=first,
-            query_end=int(times[-1]),
-            query_step=interval,
+            query_end=end,
+            query_step=interval if end > first else 0,
             lookback=_ms(options.lookback),
             subquery_step=_ms(options.subquery_step),
             delayed=options.delayed_name_removal,
             single=single,
-            budget=Budget(options.sample_limit, options.timeout, options.timer),
-            notes=Notes(),
+            still=end == first,
+            budget=limits.Budget(options.sample_limit, options.timeout, options.timer),
+            notes=notes.Notes(),
             sources={},
         )
 

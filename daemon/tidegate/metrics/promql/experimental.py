@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from tidegate.kit import xxhash
-from tidegate.metrics.promql.aggregate import Grouping, group
+from tidegate.metrics.promql import gotext
+from tidegate.metrics.promql.aggregate import Grouping, extremes, group
 from tidegate.metrics.promql.ranking import sizes
 from tidegate.metrics.promql.values import Context, Floats, ScalarNode, Vec, VectorNode, fail
 from tidegate.model import labels as labels_
@@ -38,7 +39,7 @@ class QueryTime(ScalarNode):
 
 
 class Extreme(ScalarNode):
-    """`min_of` and `max_of`: NaN when either number is."""
+    """`min_of` and `max_of`."""
 
     def __init__(self, choose: Callable[[Floats, Floats], Floats], left: ScalarNode, right: ScalarNode) -> None:
         self.choose = choose
@@ -93,9 +94,11 @@ class LimitRatio(VectorNode):
             return None
         if np.isnan(ratio).any():
             raise fail("Ratio value is NaN")
-        for value in np.unique(ratio[np.abs(ratio) > 1]).tolist():
+        for value in np.unique(extremes(ratio)).tolist():
+            if abs(value) <= 1:
+                continue
             bound = 1 if value > 0 else -1
-            ctx.notes.warn(f"ratio value should be between -1 and 1, got {value:g}, capping to {bound}")
+            ctx.notes.warn(f"ratio value should be between -1 and 1, got {gotext.shortest(value)}, capping to {bound}")
         return np.clip(ratio, -1.0, 1.0)
 
 
@@ -121,7 +124,7 @@ class SortByLabel(VectorNode):
     def vector(self, ctx: Context) -> Vec:
         vec = self.operand.vector(ctx)
         if not ctx.single or ctx.steps != 1:
-            if ctx.query_start != ctx.query_end:
+            if not ctx.still:
                 ctx.notes.warn("sort is ineffective for range queries since results are always ordered by labels")
             return vec
         sets = ctx.texts.labels(vec.labels)

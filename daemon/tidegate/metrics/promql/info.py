@@ -34,9 +34,9 @@ class Info(VectorNode):
         data = [one for one in matchers if one.name != labels_.NAME]
         self.selector = InstantSelector((*names, *data), when)
         self.children = (operand, self.selector)
-        self._is_info = matchers_.Conditions(names)
+        self._is_info = matchers_.Conditions(names, newlines=True)
         self._wanted = {one.name for one in data}
-        self._optional = all(matchers_.test(one)("") for one in data)
+        self._optional = all(matchers_.condition(one, newlines=True)("") for one in data)
 
     def vector(self, ctx: Context) -> Vec:
         vec, infos = self.operand.vector(ctx), self.selector.stamps(ctx)

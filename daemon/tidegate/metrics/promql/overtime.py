@@ -1,4 +1,4 @@
-"""`*_over_time`, `deriv` and `predict_linear`: one number for all samples of a window.
+"""`*_over_time`: one number for all samples of a window.
 
 Each function sees the samples of one step's windows as rows and reduces them, all columns at once. Where many windows
 overlap, sums come from prefix sums and extremes from tables of doubling spans instead.
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tidegate.metrics.promql import sums
+from tidegate.metrics.promql import stacks, sums
 from tidegate.metrics.promql.panels import Rows, Windows
 from tidegate.metrics.promql.values import Flags, Floats
 
@@ -118,25 +118,7 @@ average = _summed(_mean, mean=True)
 """`avg_over_time`."""
 
 
-def _variance(rows: Floats, mask: Flags | None) -> Floats:
-    counts, shape = _counts(rows, mask), sums.over_rows(len(rows))
-    anchor = rows[0] if mask is None else rows[mask.argmax(axis=0), np.arange(rows.shape[1])]
-    shifted = _kept(rows - anchor, mask, 0.0)
-    centred = _kept(shifted - sums.mean(shifted, shape, counts), mask, 0.0)
-    return sums.total(centred * centred, shape) / counts
-
-
-def variance(windows: Windows) -> tuple[Floats, Flags]:
-    """`stdvar_over_time`."""
-    return _each(windows, _variance), windows.at_least(1)
-
-
-def deviation(windows: Windows) -> tuple[Floats, Flags]:
-    """`stddev_over_time`."""
-    return np.sqrt(_each(windows, _variance)), windows.at_least(1)
-
-
-# --- extremes and quantiles --------------------------------------------------------------------------------------
+# --- extremes ----------------------------------------------------------------------------------------------------
 
 
 def extreme(kind: Literal["min", "max"]) -> Function:
@@ -180,54 +162,6 @@ def _rows(table: Floats, index: Rows) -> Floats:
     return np.asarray(found, np.float64)
 
 
-def quantile(windows: Windows, levels: Floats) -> tuple[Floats, Flags]:
-    """`quantile_over_time`; `levels` [steps]. NaN samples count as smaller than all others."""
-    result = np.zeros((len(windows.lo), windows.panel.values.shape[1]))
-    for step, begin, end, mask in windows.slabs():
-        if end > begin:
-            rows = windows.panel.values[begin:end]
-            result[step] = quantiles(
-                np.sort(_kept(rows, mask, np.inf), axis=0), _holes(rows, mask), _counts(rows, mask), levels[step]
-            )
-    return result, windows.at_least(1)
-
-
-def _holes(rows: Floats, mask: Flags | None) -> Floats:
-    found: Floats = np.isnan(_kept(rows, mask, 0.0)).sum(axis=0, dtype=np.float64)
-    return found
-
-
-def quantiles(ordered: Floats, nans: Floats, counts: Floats, level: float) -> Floats:
-    """Quantiles of sorted columns (NaN last in the rows, though they rank first), by Prometheus' interpolation."""
-    if np.isnan(level):
-        return np.full(len(counts), np.nan)
-    if level < 0 or level > 1:
-        return np.full(len(counts), -np.inf if level < 0 else np.inf)
-    rank = level * (counts - 1)
-    lower = np.maximum(np.floor(rank), 0)
-    upper = np.minimum(counts - 1, lower + 1)
-    weight = rank - np.floor(rank)
-    return _ranked(ordered, lower - nans) * (1 - weight) + _ranked(ordered, upper - nans) * weight
-
-
-def _ranked(ordered: Floats, rank: Floats) -> Floats:
-    index = np.clip(rank, 0, len(ordered) - 1).astype(np.int64)
-    return np.where(rank < 0, np.nan, ordered[index, np.arange(ordered.shape[1])])
-
-
-def median_deviation(windows: Windows) -> tuple[Floats, Flags]:
-    """`mad_over_time`: the median distance from the median; NaN as soon as one sample is."""
-
-    def reduce(rows: Floats, mask: Flags | None) -> Floats:
-        counts = _counts(rows, mask)
-        none = np.zeros(rows.shape[1])
-        median = quantiles(np.sort(_kept(rows, mask, np.inf), axis=0), none, counts, 0.5)
-        apart = np.sort(_kept(np.abs(rows - median), mask, np.inf), axis=0)
-        return np.where(_holes(rows, mask) > 0, np.nan, quantiles(apart, none, counts, 0.5))
-
-    return _each(windows, reduce), windows.at_least(1)
-
-
 # --- when --------------------------------------------------------------------------------------------------------
 
 
@@ -251,85 +185,16 @@ def time_of_extreme(kind: Literal["min", "max"]) -> Function:
     pick = np.fmin if kind == "min" else np.fmax
 
     def function(windows: Windows) -> tuple[Floats, Flags]:
-        panel = windows.panel
-        result = np.zeros((len(windows.lo), panel.values.shape[1]))
-        for step, begin, end, mask in windows.slabs():
-            if end > begin:
-                rows = panel.values[begin:end]
-                there = np.ones(rows.shape, np.bool_) if mask is None else np.broadcast_to(mask, rows.shape)
-                best = pick.reduce(np.where(there, rows, np.nan), axis=0)
-                hits = there & ((rows == best) | np.isnan(best))
-                found = len(rows) - 1 - hits[::-1].argmax(axis=0)
-                times = np.broadcast_to(panel.wide(panel.times[begin:end]), rows.shape)
-                result[step] = times[found, np.arange(rows.shape[1])] / 1000.0
+        result = np.zeros((len(windows.lo), windows.panel.values.shape[1]))
+        for stack in stacks.stacked(windows):
+            values = stack.kept(np.nan)
+            best = pick.reduce(values, axis=2)[:, :, None]
+            hits = values == best
+            if bool(np.isnan(best).any()):
+                hits |= np.isnan(best) & (True if stack.mask is None else stack.mask)
+            found = stack.size - 1 - hits[:, :, ::-1].argmax(axis=2)
+            times = np.broadcast_to(stacks.per_column(windows, stacks.times(windows, stack)), values.shape)
+            result[stack.steps] = np.take_along_axis(times, found[:, :, None], axis=2)[:, :, 0].T / 1000.0
         return result, windows.at_least(1)
 
     return function
-
-
-def smoothed(windows: Windows, factors: Floats, trends: Floats) -> tuple[Floats, Flags]:
-    """`double_exponential_smoothing`; both factors [steps], between 0 and 1."""
-    result = np.zeros((len(windows.lo), windows.panel.values.shape[1]))
-    for step, begin, end, mask in windows.slabs():
-        if end - begin > 1:
-            rows = windows.panel.values[begin:end]
-            there = np.ones(rows.shape, np.bool_) if mask is None else np.broadcast_to(mask, rows.shape)
-            result[step] = _levels(rows, there, float(factors[step]), float(trends[step]))
-    return result, windows.at_least(2)
-
-
-def _levels(rows: Floats, there: Flags, factor: float, trend: float) -> Floats:
-    """The smoothed level after the last sample of each column."""
-    level, before, slope_ = np.zeros(rows.shape[1]), np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
-    seen = np.zeros(rows.shape[1], np.int64)
-    for row, here in zip(rows, there, strict=True):
-        slope_ = np.where(here & (seen == 1), row - level, slope_)
-        slope_ = np.where(here & (seen > 1), trend * (level - before) + (1 - trend) * slope_, slope_)
-        fresh = factor * row + (1 - factor) * (level + slope_)
-        before = np.where(here & (seen > 0), level, before)
-        level = np.where(here, np.where(seen == 0, row, fresh), level)
-        seen = seen + here
-    return level
-
-
-# --- straight lines ----------------------------------------------------------------------------------------------
-
-
-def slope(windows: Windows) -> tuple[Floats, Flags]:
-    """`deriv`: the slope of the least-squares line, per second."""
-    return _line(windows, None), windows.at_least(2)
-
-
-def predict(windows: Windows, steps: Floats, ahead: Floats) -> tuple[Floats, Flags]:
-    """`predict_linear`: the least-squares line `ahead` seconds after each step; both [steps], `steps` in seconds."""
-    return _line(windows, steps + ahead), windows.at_least(2)
-
-
-def _line(windows: Windows, target: Floats | None) -> Floats:
-    panel = windows.panel
-    result = np.zeros((len(windows.lo), panel.values.shape[1]))
-    for step, begin, end, mask in windows.slabs():
-        if end - begin < 2:
-            continue
-        origin = int(windows.ends[step])
-        clock = (panel.wide(panel.times[begin:end]) - origin) / 1000.0
-        at = None if target is None else target[step] - origin / 1000.0
-        result[step] = _fitted(
-            panel.values[begin:end], np.broadcast_to(clock, (end - begin, result.shape[1])), mask, at
-        )
-    return result
-
-
-def _fitted(y: Floats, x: Floats, mask: Flags | None, at: float | None) -> Floats:
-    counts, shape = _counts(y, mask), sums.over_rows(len(y))
-    start = y[0] if mask is None else y[mask.argmax(axis=0), np.arange(y.shape[1])]
-    constant = (y == start if mask is None else (y == start) | ~mask).all(axis=0)
-    x_mean = sums.mean(_kept(x, mask, 0.0), shape, counts)
-    y_mean = sums.mean(_kept(y, mask, 0.0), shape, counts)
-    x_off, y_off = _kept(x - x_mean, mask, 0.0), _kept(y - y_mean, mask, 0.0)
-    gradient = sums.total(x_off * y_off, shape) / sums.total(x_off * x_off, shape)
-    flat = np.where(np.isinf(start), np.nan, 0.0)
-    gradient = np.where(constant, flat, gradient)
-    if at is None:
-        return gradient
-    return np.where(constant, start + flat, y_mean + gradient * (at - x_mean))

@@ -55,9 +55,19 @@ def rounded(x: Floats, nearest: Floats) -> Floats:
     return np.floor(x * inverse + 0.5) / inverse
 
 
+def largest(a: Floats, b: Floats) -> Floats:
+    """The larger number as Go's `math.Max` has it: NaN when one is, unless the other is +Inf."""
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, np.maximum(a, b))
+
+
+def smallest(a: Floats, b: Floats) -> Floats:
+    """The smaller number as Go's `math.Min` has it: NaN when one is, unless the other is -Inf."""
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, np.minimum(a, b))
+
+
 def clamped(x: Floats, low: Floats, high: Floats) -> Floats:
-    """`clamp`; NaN limits give NaN."""
-    return np.maximum(low, np.minimum(high, x))
+    """`clamp`."""
+    return largest(low, smallest(high, x))
 
 
 def _civil(x: Floats) -> tuple[Days, Parts, npt.NDArray[np.bool_]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidegate.metrics.promql import frames
+from tidegate.metrics.promql import frames, gotext
 from tidegate.metrics.promql.aggregate import Grouping, group
 from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, fail, merge
 
@@ -29,7 +29,7 @@ class Sort(VectorNode):
     def vector(self, ctx: Context) -> Vec:
         vec = self.operand.vector(ctx)
         if not ctx.single or ctx.steps != 1:
-            if ctx.query_start != ctx.query_end:
+            if not ctx.still:
                 ctx.notes.warn("sort is ineffective for range queries since results are always ordered by labels")
             return vec
         return vec.take(np.lexsort(_worst_last(vec.values[0], descending=self.descending)))
@@ -73,17 +73,10 @@ def sizes(parameter: ScalarNode, ctx: Context) -> Floats | None:
     if len(usable) < len(k):
         raise fail("Parameter value is NaN")
     if float(k.min()) <= -_INT64:
-        raise fail(f"Scalar value {_go(float(k.min()))} underflows int64")
+        raise fail(f"Scalar value {gotext.shortest(float(k.min()))} underflows int64")
     if float(k.max()) >= _INT64:
-        raise fail(f"Scalar value {_go(float(k.max()))} overflows int64")
+        raise fail(f"Scalar value {gotext.shortest(float(k.max()))} overflows int64")
     return np.trunc(k)
-
-
-def _go(value: float) -> str:
-    """A number as Go's `%v` prints it."""
-    if np.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return np.format_float_scientific(value, trim="-", exp_digits=2) if abs(value) >= 1e21 else f"{value:g}"
 
 
 class CountValues(VectorNode):

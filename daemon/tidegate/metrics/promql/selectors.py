@@ -131,7 +131,7 @@ class Subquery(RangeNode):
         grid = self._grid(ctx, int(ends.min()), int(ends.max()))
         if not len(grid):
             return panels.Ranges(ctx.nothing().labels, ())
-        vec = self.inner.vector(ctx.at(grid, single=False))
+        vec = self.inner.vector(ctx.inner(grid, int(ends.max())))
         ctx.budget.spend(vec.values.size)
         made = blocks.source(_selection(vec, grid), stale=False)
         found = tuple(panels.windows(panel, ends - self.span, ends) for panel in made.panels)

@@ -221,7 +221,7 @@ class _Check:
             except problems.QueryError as error:
                 raise self._error(node, f"error parsing regexp: {error}: `{matcher.value}`") from None
         if not node.name:
-            if not any(not matchers_.test(matcher)("") for matcher in node.matchers):
+            if not any(not matchers_.condition(matcher, newlines=True)("") for matcher in node.matchers):
                 raise self._error(node, "vector selector must contain at least one non-empty matcher")
             return node
         for matcher in node.matchers:

@@ -7,14 +7,14 @@ Scalars are plain float arrays [steps]. Nothing here knows an operator or a func
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tidegate.metrics import columns
-from tidegate.metrics.promql import frames
+from tidegate.metrics.promql import frames, limits, notes
 from tidegate.model import labels as labels_
 from tidegate.model import problems
 
@@ -64,76 +64,6 @@ class Vec:
         )
 
 
-class Budget:
-    """Stops queries that cost too much: a limit of samples held and a deadline."""
-
-    __slots__ = ("_deadline", "_limit", "_timeout", "_timer", "samples")
-
-    def __init__(self, limit: int, timeout: float, timer: Callable[[], float]) -> None:
-        self._limit = limit
-        self._timeout = timeout
-        self._timer = timer
-        self._deadline = timer() + timeout
-        self.samples = 0
-
-    def spend(self, samples: int) -> None:
-        """Count samples that a selector loaded. Raises `QueryError`."""
-        self.samples += samples
-        if self.samples > self._limit:
-            raise fail(f"query processing would load too many samples into memory (more than {self._limit})")
-        self.check()
-
-    def hold(self, samples: int) -> None:
-        """Refuse an intermediate result that is too large, before it is made."""
-        if samples > self._limit:
-            raise fail(f"query processing would load too many samples into memory (more than {self._limit})")
-        self.check()
-
-    def check(self) -> None:
-        """Raise when the time is over."""
-        if self._timer() > self._deadline:
-            raise fail(f"query timed out after {self._timeout:g} s in expression evaluation", kind="timeout")
-
-
-class Notes:
-    """What a query's author should know though the query worked: Prometheus' annotations, without positions."""
-
-    __slots__ = ("_infos", "_warnings")
-
-    def __init__(self) -> None:
-        self._warnings: dict[str, None] = {}
-        self._infos: dict[str, None] = {}
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Each text once."""
-        return tuple(self._warnings)
-
-    @property
-    def infos(self) -> tuple[str, ...]:
-        """Each text once."""
-        return tuple(self._infos)
-
-    def warn(self, text: str) -> None:
-        """The result is likely wrong."""
-        self._warnings[f"PromQL warning: {text}"] = None
-
-    def info(self, text: str) -> None:
-        """The result may be not what was meant."""
-        self._infos[f"PromQL info: {text}"] = None
-
-    def check_quantiles(self, levels: Floats) -> None:
-        """Warn of quantiles that are none."""
-        for level in np.unique(levels[~((levels >= 0) & (levels <= 1))]).tolist():
-            self.warn(f"quantile value should be between 0 and 1, got {_shown(level)}")
-
-
-def _shown(value: float) -> str:
-    if np.isnan(value):
-        return "NaN"
-    return f"{value:+g}".replace("inf", "Inf") if np.isinf(value) else f"{value:.16g}"
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
     """One evaluation: at which steps, over what data, under which options."""
@@ -146,15 +76,17 @@ class Context:
     query_end: int
     """What `start()` and `end()` of the `@` modifier stand for."""
     query_step: int
-    """Milliseconds between the query's steps; 0 for an instant query."""
+    """Milliseconds between the query's steps; 0 where it starts and ends at the same time."""
     lookback: int
     subquery_step: int
     delayed: bool
     """Whether names are dropped at the end of the query instead of at once."""
     single: bool
     """Whether the query is an instant one: its result keeps the order of `sort` and `topk`."""
-    budget: Budget
-    notes: Notes
+    still: bool
+    """Whether it starts and ends at the same time, so that ordering is no mistake."""
+    budget: limits.Budget
+    notes: notes.Notes
     sources: dict[int, panels.Source]
     """What each selector selected, by the selector's identity; filled by `Node.plan` before anything is evaluated."""
 
@@ -163,9 +95,17 @@ class Context:
         """How many steps."""
         return len(self.times)
 
-    def at(self, times: Times, *, single: bool | None = None) -> Context:
-        """The same evaluation at other steps."""
-        return dataclasses.replace(self, times=times, single=self.single if single is None else single)
+    def at(self, times: Times) -> Context:
+        """Some steps of the same evaluation."""
+        return dataclasses.replace(self, times=times)
+
+    def once(self) -> Context:
+        """For what is the same at all steps: only the first."""
+        return dataclasses.replace(self, times=self.times[:1], still=True)
+
+    def inner(self, grid: Times, end: int) -> Context:
+        """For a subquery: its own steps, and when it ends (milliseconds)."""
+        return dataclasses.replace(self, times=grid, single=False, still=int(grid[0]) == end)
 
     def nothing(self) -> Vec:
         """The empty vector."""

@@ -23,6 +23,10 @@ def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _uppered(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 def _text(value: object) -> object:
     """Labels are texts; a number or a truth value in YAML was meant as one."""
     if isinstance(value, bool):
@@ -70,16 +74,22 @@ class HttpConfig(HttpClient):
 
 
 class DnsConfig(Section):
-    """Prometheus' `dns_sd_configs` entry, for addresses."""
+    """Prometheus' `dns_sd_configs` entry."""
 
-    names: tuple[str, ...]
-    """Names to look up; each address found is a target."""
-    type: Literal["A", "AAAA"] = "A"
-    """Kind of address. `SRV`, Prometheus' default, `MX` and `NS` are not looked up."""
-    port: int = pydantic.Field(gt=0, lt=65536)
-    """Port of the targets."""
+    names: tuple[str, ...] = pydantic.Field(min_length=1)
+    """Names to look up; each record found is a target."""
+    type: Annotated[Literal["SRV", "A", "AAAA", "MX", "NS"], pydantic.BeforeValidator(_uppered)] = "SRV"
+    """Kind of records: `SRV`, `A`, `AAAA`, `MX` or `NS`."""
+    port: int = pydantic.Field(default=0, ge=0, lt=65536)
+    """Port of the targets; `SRV` records name their own."""
     refresh_interval: Duration = 30.0
     """How often the names are looked up again."""
+
+    @pydantic.model_validator(mode="after")
+    def _ported(self) -> DnsConfig:
+        if self.type != "SRV" and not self.port:
+            raise ValueError("a port is required for all types except SRV")
+        return self
 
 
 class RelabelConfig(Section):

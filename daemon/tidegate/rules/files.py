@@ -5,24 +5,11 @@ Only shape and types are checked here; what the parts mean is the business of `r
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import pydantic
 
-from tidegate.kit import yamlfile
-from tidegate.model import settings
+from tidegate.model import section, settings
 
-
-def _text(value: object) -> object:
-    """YAML reads 1 and true as a number and a truth; where a text is wanted, Prometheus takes them as written."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, yamlfile.WrittenInt | yamlfile.WrittenFloat):
-        return value.written
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, pydantic.BeforeValidator(_text)]
+Text = section.Text
 Texts = dict[str, Text]
 
 

@@ -254,6 +254,9 @@ class App:
         self._reloads = telemetry.Counter(
             "tidegate_config_reloads", "Reloads of the configuration.", ["outcome"], registry=self.registry
         )
+        self._lookups_failed = telemetry.Counter(
+            "tidegate_discovery_failures", "Looks for targets that went wrong.", ["kind"], registry=self.registry
+        )
         self._reload_failed = False
         self._discovering = asyncio.Event()
 
@@ -327,7 +330,12 @@ class App:
         while True:
             self._discovering.clear()
             looking = asyncio.create_task(
-                self.supervisor.run("discovery", lambda: self.plan.discovery.run(self._take_targets))
+                self.supervisor.run(
+                    "discovery",
+                    lambda: self.plan.discovery.run(
+                        self._take_targets, lambda kind: self._lookups_failed.labels(kind).inc()
+                    ),
+                )
             )
             try:
                 await self._discovering.wait()

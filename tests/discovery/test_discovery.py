@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web as http_
 
 from tests.gate import fakes
-from tidegate.discovery import build, dns, files, manager, web
+from tidegate.discovery import build, files, manager, web
 from tidegate.kit import clock, config, tasks
 from tidegate.model import client, labels, scraping, targets
 
@@ -147,14 +147,6 @@ def test_files_are_read_again_and_bad_ones_keep_their_last_list(tmp_path: pathli
     (tmp_path / "two.yaml").unlink()
     assert addresses(reader.read()) == ["a:1", "c:3"]
     assert reader.problems == ()
-
-
-async def test_names_become_targets_and_a_lost_resolver_changes_nothing() -> None:
-    reader = dns.Names(scraping.DnsConfig(names=("localhost",), port=9320))
-    assert await reader.find() == [({"__address__": "127.0.0.1:9320"}, {"__meta_dns_name": "localhost"})]
-    gone = dns.Names(scraping.DnsConfig(names=("no-such-name.invalid",), port=1))
-    assert await gone.find() == []
-    assert gone.problems[0].code == "targets-dns"
 
 
 @pytest.fixture

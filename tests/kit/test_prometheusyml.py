@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import pathlib
+import random
 import subprocess
 
 import pytest
+import yaml
 
+from tests.support import prometheusymls
 from tidegate.discovery import manager
 from tidegate.kit import config
 from tidegate.model import problems
@@ -125,7 +129,20 @@ JUDGED = [
     "scrape_configs: [{job_name: a, track_timestamps_staleness: true, enable_compression: false, enable_http2: false}]",
     "global: {scrape_interval: 5s, scrape_timeout: 4s, keep_dropped_targets: 3}",
     "global: {evaluation_interval: never}",
+    "global: {metric_name_escaping_scheme: allow-utf-8}\nscrape_configs: [{job_name: a, metric_name_validation_scheme: legacy}]",
+    "global: {metric_name_validation_scheme: legacy}\nscrape_configs: [{job_name: a, metric_name_escaping_scheme: allow-utf-8}]",
+    "global: {metric_name_validation_scheme: legacy}\nscrape_configs: [{job_name: a}]",
     "rule_files: [none/*.yml]",
+    "rule_files: [a*/b.yml]",
+    "scrape_config_files: [a*/b.yml]",
+    "scrape_configs: {}",
+    "scrape_configs: [{job_name: 007, static_configs: [{targets: [9090], labels: {a: 1.10}}]}]",
+    "scrape_configs: [{job_name: a, body_size_limit: 1MB500KB}]",
+    "scrape_configs: [{job_name: a, scrape_protocols: []}]",
+    "scrape_configs: [{job_name: a, http_headers: {Host: {values: [b]}}}]",
+    "scrape_configs: [{job_name: a, scrape_interval: 1m1h}]",
+    "scrape_configs: [{job_name: a, dns_sd_configs: [{names: [b]}]}]",
+    "scrape_configs: [{job_name: a, dns_sd_configs: [{names: [b], type: A}]}]",
     "{}",
 ]
 
@@ -135,9 +152,39 @@ def test_promtool_and_we_agree(tmp_path: pathlib.Path, promtool: pathlib.Path, t
     path = tmp_path / "prometheus.yml"
     path.write_text(text)
     done = subprocess.run([str(promtool), "check", "config", str(path)], capture_output=True, text=True, check=False)
+    wrong = judged(path)
+    assert (done.returncode == 0) == (not wrong), f"{done.stdout}{done.stderr}\n{wrong}"
+
+
+def judged(path: pathlib.Path) -> list[problems.Problem]:
+    """What we have against a file."""
     try:
         loaded = config.load(path, {})
-        wrong = manager.check(loaded.settings.scrape, loaded.document)
+        return manager.check(loaded.settings.scrape, loaded.document)
     except problems.ConfigError as error:
-        wrong = list(error.problems)
-    assert (done.returncode == 0) == (not wrong), f"{done.stdout}{done.stderr}\n{wrong}"
+        return list(error.problems)
+
+
+def test_promtool_and_we_agree_on_random_files(tmp_path: pathlib.Path, promtool: pathlib.Path) -> None:
+    """300 files; about half are good ones. The files that they name are there, or promtool looks no further."""
+    paths = []
+    for seed in range(300):
+        path = tmp_path / str(seed) / "prometheus.yml"
+        path.parent.mkdir()
+        path.write_text(yaml.safe_dump(prometheusymls.WHOLE(random.Random(seed)), sort_keys=False))
+        for name in ("t", "f", "g", "c.pem", "k.pem", "ca.pem"):
+            (path.parent / name).touch()
+        paths.append(path)
+
+    def accepted(path: pathlib.Path) -> tuple[bool, str]:
+        done = subprocess.run(
+            [str(promtool), "check", "config", str(path)], capture_output=True, text=True, check=False
+        )
+        return done.returncode == 0, done.stdout + done.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        theirs = list(pool.map(accepted, paths))
+    assert 50 < sum(good for good, _ in theirs) < 250
+    for path, (good, said) in zip(paths, theirs, strict=True):
+        wrong = judged(path)
+        assert good == (not wrong), f"{path.read_text()}\n{said}\n{wrong}"

@@ -111,7 +111,6 @@ IDENTITIES: list[tuple[dict[str, Any], str]] = [
     ({"authorization": {"type": "Token", "credentials_file": "secret"}}, "Token s3"),
     ({"bearer_token": "old"}, "Bearer old"),
     ({"bearer_token_file": "secret"}, "Bearer s3"),
-    ({"http_headers": {"Authorization": {"secrets": ["mine"]}}}, "mine"),
 ]
 
 

@@ -25,7 +25,7 @@ from tests.services import cache
 
 MODULE = "github.com/prometheus/prometheus"
 VERSION = "v0.316.0"
-TAGS = "remove_all_sd"  # cloud discoveries pull in modules that a proxy need not have
+TAGS = "remove_all_sd,enable_dns_sd"  # cloud discoveries pull in modules that a proxy need not have
 START_TIMEOUT = 60.0
 
 
@@ -42,14 +42,24 @@ def promtool() -> pathlib.Path:
 class Server:
     """One running Prometheus with its own data folder; to be stopped by whoever started it."""
 
-    def __init__(self, config: str = "", flags: Sequence[str] = (), data: pathlib.Path | None = None) -> None:
-        """Start it with a `prometheus.yml`; `data` is a folder of blocks that somebody made, and stays."""
+    def __init__(
+        self,
+        config: str = "",
+        flags: Sequence[str] = (),
+        data: pathlib.Path | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """Start it with a `prometheus.yml`; `data` is a folder of blocks that somebody made, and stays.
+
+        `prefix` is a command that becomes the server, such as one that gives it other files to see.
+        """
         program = binary()
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-prometheus-"))
         (self._work / "prometheus.yml").write_text(config)
         address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{address}"
         command = [
+            *prefix,
             str(program),
             f"--config.file={self._work / 'prometheus.yml'}",
             f"--storage.tsdb.path={data or self._work / 'data'}",
@@ -127,20 +137,22 @@ def _found(name: str) -> pathlib.Path:
     candidates = [pathlib.Path(given).with_name(name)] if given else []
     candidates += [pathlib.Path("~/go/bin").expanduser() / name]
     for one in candidates:
-        if os.access(one, os.X_OK) and (given or _version(one) == VERSION):
+        if os.access(one, os.X_OK) and (given or _fits(one)):
             return one
     return _built(name)
 
 
-def _version(program: pathlib.Path) -> str:
+def _fits(program: pathlib.Path) -> bool:
+    """Whether a program is of our version, and has DNS discovery."""
     done = subprocess.run(["go", "version", "-m", str(program)], capture_output=True, text=True, check=False)
     lines = [line.split() for line in done.stdout.splitlines()]
-    return next((words[2] for words in lines if words[:2] == ["mod", MODULE]), "")
+    version = next((words[2] for words in lines if words[:2] == ["mod", MODULE]), "")
+    return version == VERSION and ["build", "-tags=remove_all_sd"] not in lines
 
 
 def _built(name: str) -> pathlib.Path:
     """Build both programs; the first process that needs them does, while others wait."""
-    target = cache.folder() / f"prometheus-{VERSION}"
+    target = cache.folder() / f"prometheus-{VERSION}-{TAGS.replace(',', '-')}"
     with cache.locked(target.name):
         if not (target / name).exists():
             go = shutil.which("go")

@@ -27,6 +27,8 @@ class Groups(pydantic.RootModel[list[scraping.StaticConfig]]):
 class Files:
     """Reads the files of one entry, and remembers the last good content of each."""
 
+    kind = "file"
+
     def __init__(self, entry: scraping.FileConfig, folder: pathlib.Path) -> None:
         self._entry, self._folder = entry, folder
         self._good: dict[str, list[build.Discovered]] = {}

@@ -24,6 +24,8 @@ SHORTEST = 1.0
 class Source(Protocol):
     """One way of finding the targets of a job."""
 
+    kind: str
+    """`file`, `http` or `dns`."""
     interval: float
     problems: tuple[problems.Problem, ...]
 
@@ -53,6 +55,7 @@ class Discovery:
     def __init__(self, scrape: scraping.Scrape, folder: pathlib.Path, clock: ports.Clock) -> None:
         """Raises `ValueError` for a relabelling step that makes no sense; `check` says where it stands."""
         self._clock = clock
+        self._failed: Callable[[str], None] = _unheard
         self._jobs = [_job(job, scrape, folder, clock) for job in scrape.jobs]
         self._said: frozenset[problems.Problem] = frozenset()
         self._wrong: tuple[problems.Problem, ...] = ()
@@ -60,10 +63,13 @@ class Discovery:
     async def find(self) -> targets.Found:
         """Every target, as things stand now. Sources that are not due are not asked again."""
         now = self._clock.now()
-        for one in self._watched():
-            if one.due <= now:
-                one.found = await one.source.find()
-                one.due = now + max(one.source.interval, SHORTEST)
+        due = [one for one in self._watched() if one.due <= now]
+        # Together: a URL or a resolver that takes its time must not hold up the others.
+        for one, got in zip(due, await asyncio.gather(*(one.source.find() for one in due)), strict=True):
+            one.found = got
+            one.due = now + max(one.source.interval, SHORTEST)
+            if one.source.problems:
+                self._failed(one.source.kind)
         found, wrong = [], []
         for job in self._jobs:
             mine, refused = job.builder.found(job.written + [each for one in job.sources for each in one.found])
@@ -77,8 +83,12 @@ class Discovery:
         """What was wrong at the last look."""
         return (*(problem for one in self._watched() for problem in one.source.problems), *self._wrong)
 
-    async def run(self, changed: Callable[[targets.Found], None]) -> None:
-        """Look again and again, until cancelled; `changed` is called with the first list and with each new one."""
+    async def run(self, changed: Callable[[targets.Found], None], failed: Callable[[str], None] | None = None) -> None:
+        """Look again and again, until cancelled; `changed` is called with the first list and with each new one.
+
+        `failed` is called with the kind of a source (`file`, `http`, `dns`) at each look that went wrong.
+        """
+        self._failed = failed or _unheard
         before: targets.Found | None = None
         while True:
             found = await self.find()
@@ -100,6 +110,10 @@ class Discovery:
         for problem in now - self._said:
             telemetry.logger("discovery").warning("cannot use targets", problem=problem.render())
         self._said = now
+
+
+def _unheard(_kind: str) -> None:
+    """Nobody counts."""
 
 
 def _job(job: scraping.Job, scrape: scraping.Scrape, folder: pathlib.Path, clock: ports.Clock) -> _Job:

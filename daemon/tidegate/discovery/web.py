@@ -22,6 +22,8 @@ LARGEST = 32 * 1024 * 1024
 class Web:
     """Asks the URL of one entry."""
 
+    kind = "http"
+
     def __init__(self, entry: scraping.HttpConfig, folder: pathlib.Path, clock: ports.Clock) -> None:
         self._entry = entry
         self._access = access.Access(access.resolved(entry.client(), folder), clock)

@@ -47,7 +47,9 @@ class Access:
     async def headers(self) -> dict[str, str]:
         """Authorization and further headers. Raises `TransientError` (reason `auth`) when a secret cannot be had."""
         given = self.given
-        found = {name.lower(): read(secret) for name, secret in given.headers}
+        found: dict[str, str] = {}
+        for name, secret in given.headers:  # several values of one header are one list
+            found[name.lower()] = ", ".join([*filter(None, [found.get(name.lower())]), read(secret)])
         if given.username or given.password:
             pair = f"{read(given.username)}:{read(given.password)}"
             found["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"

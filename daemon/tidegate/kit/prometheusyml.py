@@ -11,13 +11,13 @@ import dataclasses
 import glob
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 
 from tidegate.kit import validate, yamlfile
 from tidegate.model import problems, scraping
-from tidegate.model.section import Duration, Section, Size
+from tidegate.model.section import Duration, Section, Size, Text
 
 SECTIONS = frozenset(
     {
@@ -43,6 +43,7 @@ _IGNORED = {
     "otlp": "OTLP metrics are not taken in",
     "runtime": "it is for Go programs",
 }
+_PATTERN = r"^[^*]*(\*[^/]*)?$"
 _FOR_JOBS = (
     "scrape_protocols",
     "metric_name_validation_scheme",
@@ -70,11 +71,11 @@ class _Global(Section):
     scrape_timeout: Duration = 10.0
     evaluation_interval: Duration = 60.0
     rule_query_offset: Duration = 0.0
-    external_labels: dict[str, scraping.Text] = pydantic.Field(default_factory=dict)
+    external_labels: dict[str, Text] = pydantic.Field(default_factory=dict)
     scrape_protocols: list[Any] | None = None
     query_log_file: str = ""
-    query_max_series: int = 0
-    query_max_samples_read: int = 0
+    query_max_series: int = pydantic.Field(default=0, ge=0)
+    query_max_samples_read: int = pydantic.Field(default=0, ge=0)
     query_max_duration: Duration = 0.0
     scrape_failure_log_file: str = ""
     body_size_limit: Size = 0
@@ -90,6 +91,13 @@ class _Global(Section):
     convert_classic_histograms_to_nhcb: bool | None = None
     always_scrape_classic_histograms: bool | None = None
     extra_scrape_metrics: bool = False
+
+
+class _Files(pydantic.BaseModel):
+    """Prometheus' lists of patterns; a star may stand in the file's name only."""
+
+    rule_files: tuple[Annotated[str, pydantic.Field(pattern=_PATTERN)], ...] | None = None
+    scrape_config_files: tuple[Annotated[str, pydantic.Field(pattern=_PATTERN)], ...] | None = None
 
 
 class _ConfigFile(pydantic.BaseModel):
@@ -115,26 +123,39 @@ def translated(document: yamlfile.Document) -> Translated:
     """Our settings from a `prometheus.yml`; the document finds places by our paths from now on. Raises `ConfigError`."""
     given: Mapping[str, Any] = document.value
     shared = validate.model(_Global, given.get("global") or {}, document, ("global",), "settings-")
+    if (given.get("global") or {}).get("scrape_timeout") and shared.scrape_timeout > shared.scrape_interval:
+        summary = f"the scrape timeout is greater than the scrape interval of {shared.scrape_interval:g} s"
+        raise problems.ConfigError([document.problem("targets-timeout", summary, ("global", "scrape_timeout"))])
+    files = validate.model(_Files, given, document, prefix="settings-")
     for_jobs = {name: getattr(shared, name) for name in _FOR_JOBS if getattr(shared, name) is not None}
-    jobs = [for_jobs | job if isinstance(job, dict) else job for job in given.get("scrape_configs") or []]
+    jobs = given.get("scrape_configs")
+    jobs = [] if jobs is None else jobs
+    if isinstance(jobs, list):
+        jobs = [_inheriting(for_jobs, job) if isinstance(job, dict) else job for job in jobs]
     limits = {name: getattr(shared, name) for name in scraping.Limits.model_fields}
     scrape = {
         "interval": shared.scrape_interval,
         "timeout": min(shared.scrape_timeout, shared.scrape_interval),
         "jobs": jobs,
-        "config_files": given.get("scrape_config_files") or [],
+        "config_files": list(files.scrape_config_files or ()),
         "extra_scrape_metrics": shared.extra_scrape_metrics,
         **({"body_size_limit": shared.body_size_limit} if shared.body_size_limit else {}),
         **limits,
     }
     rules = {
-        "files": given.get("rule_files") or [],
+        "files": list(files.rule_files or ()),
         "evaluation_interval": shared.evaluation_interval,
         "external_labels": shared.external_labels,
     }
     notices = _notices(document, shared)
     document.moved = _MOVED
     return Translated({"scrape": scrape, "rules": rules}, notices)
+
+
+def _inheriting(shared: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job with what `global` says for it. One with its own scheme of names does not inherit how others are escaped."""
+    own = "metric_name_escaping_scheme" if job.get("metric_name_validation_scheme") else ""
+    return {name: value for name, value in shared.items() if name != own} | dict(job)
 
 
 def _notices(document: yamlfile.Document, shared: _Global) -> tuple[problems.Problem, ...]:

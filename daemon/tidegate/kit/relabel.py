@@ -67,7 +67,7 @@ def problem(step: Step) -> str:  # noqa: PLR0911 - one return for each rule
         return f"{step.target_label!r} is invalid 'target_label' for {action} action"
     if action in _FIXED_REPLACEMENT and step.replacement != DEFAULT_REPLACEMENT:
         return f"'replacement' can not be set for {action} action"
-    if action == "labelmap" and step.legacy_names and not _TEMPLATE.match(step.replacement):
+    if action == "labelmap" and not (_TEMPLATE.match(step.replacement) if step.legacy_names else step.replacement):
         return f"{step.replacement!r} is invalid 'replacement' for {action} action"
     return _superfluous(step)
 

@@ -10,16 +10,20 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from tidegate.model import client
-from tidegate.model.section import Section
+from tidegate.model.section import Section, Text, text
 
 TlsVersion = Literal["", "TLS10", "TLS11", "TLS12", "TLS13"]
 
 
 def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, (list, tuple)) or value is None else [value]
 
 
-Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_several)]
+SecretText = Annotated[pydantic.SecretStr, pydantic.BeforeValidator(text)]
+"""A secret; a number is one too."""
+
+
+Texts = Annotated[tuple[Text, ...], pydantic.BeforeValidator(_several)]
 """One text, or several."""
 
 
@@ -37,13 +41,13 @@ def _one_of(given: dict[str, object], where: str) -> None:
 class BasicAuth(Section):
     """`Authorization: Basic`."""
 
-    username: str = ""
+    username: Text = ""
     """The user."""
-    username_file: str = ""
+    username_file: Text = ""
     """A file with the user, read at each request."""
-    password: pydantic.SecretStr | None = None
+    password: SecretText | None = None
     """The password."""
-    password_file: str = ""
+    password_file: Text = ""
     """A file with the password, read at each request."""
 
     @pydantic.model_validator(mode="after")
@@ -56,11 +60,11 @@ class BasicAuth(Section):
 class Authorization(Section):
     """Another `Authorization` header."""
 
-    type: str = "Bearer"
+    type: Text = "Bearer"
     """The scheme before the credentials."""
-    credentials: pydantic.SecretStr | None = None
+    credentials: SecretText | None = None
     """The credentials."""
-    credentials_file: str = ""
+    credentials_file: Text = ""
     """A file with the credentials, read at each request."""
 
     @pydantic.model_validator(mode="after")
@@ -82,11 +86,11 @@ class Tls(Section):
     """Our certificate (PEM)."""
     cert_file: str = ""
     """A file with it."""
-    key: pydantic.SecretStr | None = None
+    key: SecretText | None = None
     """Our certificate's key (PEM)."""
     key_file: str = ""
     """A file with it."""
-    server_name: str = ""
+    server_name: Text = ""
     """The name to expect in the peer's certificate."""
     insecure_skip_verify: bool = False
     """Accept any certificate."""
@@ -120,13 +124,13 @@ class Tls(Section):
 class Proxied(Section):
     """The way through a proxy."""
 
-    proxy_url: str = ""
+    proxy_url: Text = ""
     """The proxy's URL."""
-    no_proxy: str = ""
+    no_proxy: Text = ""
     """Hosts, domains and networks that are reached directly, separated by commas."""
     proxy_from_environment: bool = False
     """Use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the environment."""
-    proxy_connect_header: dict[str, Texts] = {}
+    proxy_connect_header: dict[str, tuple[Text, ...]] = {}
     """Headers for the proxy."""
 
     @pydantic.model_validator(mode="after")
@@ -148,19 +152,19 @@ class Proxied(Section):
 class OAuth2(Proxied):
     """A token got with client credentials."""
 
-    client_id: str = pydantic.Field(min_length=1)
+    client_id: Text = pydantic.Field(min_length=1)
     """Who we are."""
-    client_secret: pydantic.SecretStr | None = None
+    client_secret: SecretText | None = None
     """Our secret."""
-    client_secret_file: str = ""
+    client_secret_file: Text = ""
     """A file with it."""
     grant_type: Literal["", "client_credentials"] = ""
     """How the token is asked for."""
-    token_url: str = pydantic.Field(min_length=1)
+    token_url: Text = pydantic.Field(min_length=1)
     """Where the token is got."""
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[Text, ...] = ()
     """What it is for."""
-    endpoint_params: dict[str, str] = {}
+    endpoint_params: dict[str, Text] = {}
     """Further parameters of the request."""
     tls_config: Tls = Tls()
     """TLS towards the token's server."""
@@ -181,12 +185,37 @@ class OAuth2(Proxied):
 class Header(Section):
     """Values of one header."""
 
-    values: tuple[str, ...] = ()
+    values: tuple[Text, ...] = ()
     """Plain ones."""
-    secrets: tuple[pydantic.SecretStr, ...] = ()
+    secrets: tuple[SecretText, ...] = ()
     """Ones that are never shown."""
     files: tuple[str, ...] = ()
     """Files with values, read at each request."""
+
+
+_RESERVED = frozenset(
+    [
+        "authorization",
+        "host",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "user-agent",
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "www-authenticate",
+        "accept-encoding",
+        "x-prometheus-remote-write-version",
+        "x-prometheus-remote-read-version",
+        "x-prometheus-scrape-timeout-seconds",
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
+    ]
+)
+"""Headers that have a setting of their own, or belong to the connection."""
 
 
 class HttpClient(Proxied):
@@ -198,9 +227,9 @@ class HttpClient(Proxied):
     """Another `Authorization` header."""
     oauth2: OAuth2 | None = None
     """A token got with client credentials."""
-    bearer_token: pydantic.SecretStr | None = None
+    bearer_token: SecretText | None = None
     """Sent as `Authorization: Bearer`; the older form of `authorization`."""
-    bearer_token_file: str = ""
+    bearer_token_file: Text = ""
     """A file with the token, read at each request."""
     tls_config: Tls = Tls()
     """TLS."""
@@ -214,6 +243,9 @@ class HttpClient(Proxied):
     @pydantic.model_validator(mode="after")
     def _one_identity(self) -> HttpClient:
         _one_of({"bearer_token": self.bearer_token, "bearer_token_file": self.bearer_token_file}, "")
+        for name in self.http_headers:
+            if name.lower() in _RESERVED:
+                raise ValueError(f"the header {name!r} must not be set in http_headers")
         bearer = self.bearer_token or self.bearer_token_file
         _one_of(
             {

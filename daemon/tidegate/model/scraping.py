@@ -6,31 +6,28 @@ native histograms, which we do not store, is refused by name; those that change 
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from tidegate.model import relabelling
 from tidegate.model.httpclient import HttpClient, Texts
-from tidegate.model.section import Duration, Section, Size
+from tidegate.model.section import Duration, Section, Size, Text
 
 Protocol = Literal["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"]
 Escaping = Literal["", "allow-utf-8", "underscores", "dots", "values"]
 Validation = Literal["", "utf8", "legacy"]
+_FILES = r"^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$"
+"""A star may stand in the file's name only."""
 
 
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _text(value: object) -> object:
-    """Labels are texts; a number or a truth value in YAML was meant as one."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-Text = Annotated[str, pydantic.BeforeValidator(_text)]
+def _uppered(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
 
 
 def _refused(what: str) -> pydantic.BeforeValidator:
@@ -42,10 +39,18 @@ def _refused(what: str) -> pydantic.BeforeValidator:
     return pydantic.BeforeValidator(check)
 
 
+def _url(value: str) -> str:
+    parts = urllib.parse.urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{value!r} is not a URL such as https://targets.example/list")
+    _ = parts.port  # raises ValueError for what is none
+    return value
+
+
 class StaticConfig(Section):
     """Prometheus' `static_configs` entry."""
 
-    targets: tuple[str, ...] = ()
+    targets: tuple[Text, ...] = ()
     """`host:port` of each target."""
     labels: dict[str, Text] = {}
     """Labels put on all their series."""
@@ -54,7 +59,7 @@ class StaticConfig(Section):
 class FileConfig(Section):
     """Prometheus' `file_sd_configs` entry."""
 
-    files: tuple[str, ...]
+    files: tuple[Annotated[str, pydantic.Field(pattern=_FILES)], ...] = pydantic.Field(min_length=1)
     """Patterns of JSON or YAML files with lists of `targets` and `labels`."""
     refresh_interval: Duration = 300.0
     """How often the files are read again."""
@@ -63,37 +68,43 @@ class FileConfig(Section):
 class HttpConfig(HttpClient):
     """Prometheus' `http_sd_configs` entry."""
 
-    url: str = pydantic.Field(pattern=r"^https?://[^/]")
+    url: Annotated[str, pydantic.AfterValidator(_url)]
     """Answers a JSON list of `targets` and `labels`."""
     refresh_interval: Duration = 60.0
     """How often it is asked."""
 
 
 class DnsConfig(Section):
-    """Prometheus' `dns_sd_configs` entry, for addresses."""
+    """Prometheus' `dns_sd_configs` entry."""
 
-    names: tuple[str, ...]
-    """Names to look up; each address found is a target."""
-    type: Literal["A", "AAAA"] = "A"
-    """Kind of address. `SRV`, Prometheus' default, `MX` and `NS` are not looked up."""
-    port: int = pydantic.Field(gt=0, lt=65536)
-    """Port of the targets."""
+    names: tuple[str, ...] = pydantic.Field(min_length=1)
+    """Names to look up; each record found is a target."""
+    type: Annotated[Literal["SRV", "A", "AAAA", "MX", "NS"], pydantic.BeforeValidator(_uppered)] = "SRV"
+    """Kind of records: `SRV`, `A`, `AAAA`, `MX` or `NS`."""
+    port: int = pydantic.Field(default=0, ge=0, lt=65536)
+    """Port of the targets; `SRV` records name their own."""
     refresh_interval: Duration = 30.0
     """How often the names are looked up again."""
+
+    @pydantic.model_validator(mode="after")
+    def _ported(self) -> DnsConfig:
+        if self.type != "SRV" and not self.port:
+            raise ValueError("a port is required for all types except SRV")
+        return self
 
 
 class RelabelConfig(Section):
     """One step of relabelling."""
 
-    source_labels: tuple[str, ...] = ()
+    source_labels: tuple[Text, ...] = ()
     """Labels whose values are joined and matched."""
-    separator: str = relabelling.DEFAULT_SEPARATOR
+    separator: Text = relabelling.DEFAULT_SEPARATOR
     """Stands between them."""
     regex: Text = relabelling.DEFAULT_REGEX
     """RE2, fully anchored."""
     modulus: int = pydantic.Field(default=0, ge=0, lt=2**64)
     """For `hashmod`."""
-    target_label: str = ""
+    target_label: Text = ""
     """The label that is set or compared."""
     replacement: Text = relabelling.DEFAULT_REPLACEMENT
     """What is written; `$1` and `${name}` are groups of the pattern."""
@@ -127,7 +138,7 @@ class Limits(Section):
 class Job(HttpClient, Limits):
     """What to scrape: Prometheus' `scrape_configs` entry."""
 
-    job_name: str = pydantic.Field(min_length=1)
+    job_name: Text = pydantic.Field(min_length=1)
     """The `job` label."""
     static_configs: tuple[StaticConfig, ...] = ()
     """Targets written here."""
@@ -141,11 +152,11 @@ class Job(HttpClient, Limits):
     """Changes of the targets' labels, before they are scraped."""
     metric_relabel_configs: tuple[RelabelConfig, ...] = ()
     """Changes of the series' labels, before they are stored."""
-    metrics_path: str = "/metrics"
+    metrics_path: Text = "/metrics"
     """Path of the exposition."""
     scheme: Literal["http", "https"] = "http"
     """Protocol."""
-    params: dict[str, Texts] = {}
+    params: dict[Text, Texts] = {}
     """URL parameters."""
     scrape_interval: Duration | None = None
     """Seconds between scrapes; default `scrape.interval`."""
@@ -186,10 +197,12 @@ class Job(HttpClient, Limits):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _other_discovery(cls, given: Any) -> Any:
+    def _written(cls, given: Any) -> Any:
         for name in given if isinstance(given, dict) else ():
             if str(name).endswith("_sd_configs") and name not in cls.model_fields:
                 raise ValueError(f"`{name}` is not supported: static, file, http and dns are")
+        if isinstance(given, dict) and given.get("scrape_protocols") == []:
+            raise ValueError("scrape_protocols cannot be empty: leave it out for all of them")
         return given
 
     @pydantic.model_validator(mode="after")

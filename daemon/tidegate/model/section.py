@@ -7,32 +7,43 @@ from typing import Annotated
 
 import pydantic
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
-_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+_UNITS = (31536000.0, 604800.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
+"""Seconds of a year, a week, a day, an hour, a minute, a second and a millisecond."""
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _SIZES = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50, "EB": 2**60}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?(B?)\Z")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?(B?)", re.ASCII)
 
 
 def seconds(value: object) -> object:
     """A Prometheus duration (`1h30m`) or a number of seconds, as seconds. Other values are left for pydantic to refuse."""
     if not isinstance(value, str) or not value or value == "0":
         return 0.0 if value == "0" else value
-    parts = _DURATION.findall(value)
-    if "".join(number + unit for number, unit in parts) != value:
+    found = _DURATION.fullmatch(value)
+    if found is None:
         raise ValueError(f"{value!r} is not a duration such as 30s, 5m or 1h30m")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+    return sum(int(number) * unit for number, unit in zip(found.groups(), _UNITS, strict=True) if number)
 
 
 def size(value: object) -> object:
     """Bytes of a number or of Prometheus' form (`64MB`, powers of 1024). Other values are left for pydantic to refuse."""
     if not isinstance(value, str):
         return value
-    found = _SIZE.match(value)
-    if found is None or (found[2] and not found[3]):
+    parts = [found.groups() for found in _SIZE.finditer(value)]
+    whole = "".join(found[0] for found in _SIZE.finditer(value))
+    if not parts or whole != value or any(bool(unit) > bool(byte) for _, unit, byte in parts):
         raise ValueError(f"{value!r} is not a size such as 500KB or 64MB")
-    return int(float(found[1]) * _SIZES[found[2] + found[3]])
+    return int(sum(float(number) * _SIZES[unit + byte] for number, unit, byte in parts))
 
 
+def text(value: object) -> object:
+    """Where a text is wanted, a number or a truth value in YAML was meant as one, as it is written there."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return getattr(value, "written", str(value)) if isinstance(value, (int, float)) else value
+
+
+Text = Annotated[str, pydantic.BeforeValidator(text)]
+"""A text; `007` and `1.10` in YAML stay as they are."""
 Duration = Annotated[float, pydantic.BeforeValidator(seconds), pydantic.Field(ge=0)]
 """Seconds; written as a number or in Prometheus' form."""
 Size = Annotated[int, pydantic.BeforeValidator(size), pydantic.Field(ge=0)]

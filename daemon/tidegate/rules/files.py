@@ -10,19 +10,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from tidegate.kit import yamlfile
 from tidegate.model import rules as rules_
-from tidegate.model import settings
-
-
-def _text(value: object) -> object:
-    """YAML reads 1 and true as a number and a truth; where a text is wanted, Prometheus takes them as written."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, yamlfile.WrittenInt | yamlfile.WrittenFloat):
-        return value.written
-    return str(value) if isinstance(value, int | float) else value
-
+from tidegate.model import section, settings
 
 _SHARE = re.compile(r"(\d+)\s+of\s+(\d+)\Z")
 LONGEST = 1000
@@ -50,7 +39,7 @@ Hold = Annotated[
     pydantic.BeforeValidator(_hold),
 ]
 """Seconds, or a share of evaluations."""
-Text = Annotated[str, pydantic.BeforeValidator(_text)]
+Text = section.Text
 Texts = dict[str, Text]
 
 

@@ -42,12 +42,14 @@ def promtool() -> pathlib.Path:
 class Server:
     """One running Prometheus with its own data folder; to be stopped by whoever started it."""
 
-    def __init__(self, config: str = "", flags: Sequence[str] = (), data: pathlib.Path | None = None) -> None:
+    def __init__(
+        self, config: str = "", flags: Sequence[str] = (), data: pathlib.Path | None = None, port: int = 0
+    ) -> None:
         """Start it with a `prometheus.yml`; `data` is a folder of blocks that somebody made, and stays."""
         program = binary()
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-prometheus-"))
         (self._work / "prometheus.yml").write_text(config)
-        address = f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{port or free_port()}"
         self.url = f"http://{address}"
         command = [
             str(program),

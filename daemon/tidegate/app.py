@@ -30,7 +30,7 @@ from tidegate.logs.elasticsearch import bulk, search
 from tidegate.logs.local_store import local
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
-from tidegate.metrics.remote import receive
+from tidegate.metrics.remote import receive, writer
 from tidegate.model import ports, problems, settings, targets
 from tidegate.notify import outbox
 from tidegate.notify import store as outbox_store
@@ -86,7 +86,7 @@ class App:
         self.lag = lag.LoopLag(self.registry)
         self._build_alerts(data)
         self._build_logs(data)
-        self._build_stages()
+        self._build_stages(data)
         self._build_web()
         self._instruments()
         self._found = targets.Found()
@@ -166,9 +166,12 @@ class App:
                 given, data, self.plan.loaded.folder, output, [self.counters.observe], self.clock, self.registry
             )
 
-    def _build_stages(self) -> None:
+    def _build_stages(self, data: pathlib.Path) -> None:
         given = self.plan.settings
         self.scraper = scrape.ScrapeManager(self.store, self.schedule, self.clock, self.registry, self.supervisor)
+        self.writer = writer.Writer(
+            data / "remote-write", self.store, self.scraper, self.clock, self.registry, self.supervisor
+        )
         self.rules = rules_.RuleManager(
             self.engine,
             self.store,
@@ -269,6 +272,7 @@ class App:
             ("alert book", self.book.run),
             ("silences", self.silences.run),
             ("loop lag", self.lag.run),
+            ("remote write", self.writer.run),
         ]
         return found + ([("log store", self.local.run)] if self.local else [])
 
@@ -292,6 +296,7 @@ class App:
         self.schedule.stop()
         if self.shipper:
             await self.shipper.close(FLUSH)
+        await self.writer.close(FLUSH)
         await self.dispatcher.close(FLUSH)
         await self.outbox.close(FLUSH)
         await tasks.cancel(*sinks)
@@ -314,6 +319,7 @@ class App:
             datasources=fresh.datasources,
         )
         self.counters.set_metrics(fresh.rules.log_metrics)
+        self.writer.set_receivers(fresh.receivers)
         self.store.need(self.rules.needs())
         if self.shipper:
             self.shipper.set_inputs(given.logs.inputs)

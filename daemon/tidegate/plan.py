@@ -18,7 +18,7 @@ from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
 from tidegate.kit import access, config
 from tidegate.logs import kql
-from tidegate.metrics.remote import datasource
+from tidegate.metrics.remote import build, datasource, writer
 from tidegate.model import ports, problems, rules, settings
 from tidegate.notify import integration, receivers
 from tidegate.rules import load
@@ -36,6 +36,8 @@ class Plan:
     integrations: Mapping[str, tuple[integration.Integration, ...]]
     discovery: discovery_.Discovery
     datasources: Mapping[str, ports.QueryEngine]
+    receivers: tuple[writer.Receiver, ...]
+    """Of remote write."""
 
     @property
     def settings(self) -> settings.Settings:
@@ -60,12 +62,12 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     ruleset = checked(lambda: _rules(loaded, engine, elsewhere))
     tree = checked(lambda: routing.build(given.alerts, document))
     integrations = checked(lambda: receivers.build(given.alerts, document, loaded.folder))
+    written = checked(lambda: build.receivers(given, document, loaded.folder))
     checked(lambda: scope.Scope(given.gate))
-    if wrong or ruleset is None or tree is None or integrations is None:
+    if wrong or ruleset is None or tree is None or integrations is None or written is None:
         raise problems.ConfigError(wrong)
-    return Plan(
-        loaded, ruleset, tree, integrations, discovery_.Discovery(given.scrape, loaded.folder, clock), elsewhere
-    )
+    discovery = discovery_.Discovery(given.scrape, loaded.folder, clock)
+    return Plan(loaded, ruleset, tree, integrations, discovery, elsewhere, written)
 
 
 def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:

@@ -48,6 +48,7 @@ class Server:
         flags: Sequence[str] = (),
         data: pathlib.Path | None = None,
         prefix: Sequence[str] = (),
+        port: int = 0,
     ) -> None:
         """Start it with a `prometheus.yml`; `data` is a folder of blocks that somebody made, and stays.
 
@@ -56,7 +57,7 @@ class Server:
         program = binary()
         self._work = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-prometheus-"))
         (self._work / "prometheus.yml").write_text(config)
-        address = f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{port or free_port()}"
         self.url = f"http://{address}"
         command = [
             *prefix,

@@ -51,6 +51,11 @@ async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str
     return await _asked(http.post(url, json=json, headers=headers))
 
 
+async def send(http: Client, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
+    """POST bytes; the response, whatever its status. Raises `TransientError` without one, `PermanentError` for no URL."""
+    return await _answered(http.post(url, content=body, headers=headers))
+
+
 async def post_form(http: Client, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Any:
     """POST a form; the JSON that was answered. Raises like `post`, and `ValueError` for an answer that is no JSON."""
     response = await _asked(http.post(url, data=dict(form), headers=headers))
@@ -79,17 +84,20 @@ async def get(http: Client, url: str, headers: Mapping[str, str], limit: int) ->
 
 
 async def _asked(request: Awaitable[Response]) -> Response:
+    return check(await _answered(request))
+
+
+async def _answered(request: Awaitable[Response]) -> Response:
     import httpx2  # noqa: PLC0415 - see `client`
 
     try:
-        response = await request
+        return await request
     except httpx2.TimeoutException as error:
         raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
     except httpx2.HTTPError as error:
         raise problems.TransientError(f"cannot reach the server: {_plain(error)}", reason="connection") from None
     except httpx2.InvalidURL as error:
         raise problems.PermanentError(f"not a URL: {error}", reason="config") from None
-    return check(response)
 
 
 def errors() -> tuple[type[Exception], ...]:

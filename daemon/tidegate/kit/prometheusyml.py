@@ -37,7 +37,7 @@ SECTIONS = frozenset(
 _IGNORED = {
     "alerting": "alerts are kept and sent from here: see `alerts` in docs/settings.md",
     "remote_read": "only what is scraped or pushed here is queried",
-    "remote_write": "samples are not sent on",
+    "remote_write": "while Prometheus runs, it sends; later copy it to `remote_write` in tidegate.yaml",
     "storage": "see `scrape.retention`",
     "tracing": "there are no traces",
     "otlp": "OTLP metrics are not taken in",
@@ -115,8 +115,8 @@ class Translated:
 
 
 def recognised(value: object) -> bool:
-    """Whether a document is a `prometheus.yml`: it has sections of Prometheus' only."""
-    return isinstance(value, dict) and bool(value) and value.keys() <= SECTIONS
+    """Whether a document is a `prometheus.yml`: it has sections of Prometheus' only, and not just one that we have too."""
+    return isinstance(value, dict) and value.keys() <= SECTIONS and bool(value.keys() - {"remote_write"})
 
 
 def translated(document: yamlfile.Document) -> Translated:

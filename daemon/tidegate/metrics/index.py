@@ -98,6 +98,14 @@ class Index:
         pairs = zip(self.names, self._codes[column].tolist(), strict=False)
         return tuple(sorted((name, texts[code]) for name, code in pairs if code))
 
+    def everything(self, columns_: int) -> npt.NDArray[np.int32]:
+        """[columns, names] codes of all columns up to one; 0 where there is no series."""
+        out = np.zeros((columns_, len(self.names)), np.int32)
+        rows = min(columns_, len(self._codes))
+        wide = min(self._codes.shape[1], len(self.names))
+        out[:rows, :wide] = self._codes[:rows, :wide]
+        return out
+
     def metric_names(self) -> set[str]:
         """The metric names of all columns."""
         texts = self._pool.texts

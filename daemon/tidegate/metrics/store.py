@@ -88,6 +88,11 @@ class Store:
             found.want(self._history(found))
             return found
 
+    def tables(self) -> list[table_.Table]:
+        """All tables, as they are now."""
+        with self._lock:
+            return list(self._tables.values())
+
     def interval(self, key: str) -> float:
         """Seconds between the rows of a table; 0 when there is none."""
         with self._lock:

@@ -8,6 +8,7 @@ to another. `epoch` changes when columns were given back, so that whoever rememb
 from __future__ import annotations
 
 import array
+import collections
 import contextlib
 import dataclasses
 import math
@@ -25,6 +26,9 @@ from tidegate.model import problems, series
 FIRST_COLUMNS = 4
 FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
+LAST_MS = 1 << 62
+LATE = 4096
+"""Fillings of older rows that readers of `after` can still ask for."""
 COMPACT_BYTES = 1024
 """Bytes of the label file for each living series at which it is written anew."""
 
@@ -37,6 +41,25 @@ class Filled:
     """Samples that differ from one of the same series and time."""
     late: int
     """Samples older than the newest of their series, or of a time that has no row any more."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rows:
+    """What is new in a table; copies."""
+
+    times: series.Times
+    values: series.Values
+    """[rows, columns]."""
+    skipped: int
+    """Rows before these that the ring does not have any more."""
+    late: tuple[tuple[int, series.Columns, series.Values], ...]
+    """Cells of rows up to the time asked for that were filled since: (time, columns, values)."""
+    missed: int
+    """Fillings that are not remembered any more."""
+    fillings: int
+    """To be given the next time."""
+    written: int
+    """To be given the next time: the number of rows ever written up to the last of these."""
 
 
 class Table:
@@ -68,6 +91,11 @@ class Table:
         self._resting: list[int] = []
         """Given back by the last sweep, to nobody yet: whoever still remembers them is told, and hits nobody else."""
         self._pending: list[bytes] = []
+        self._late: collections.deque[tuple[int, series.Columns]] = collections.deque(maxlen=LATE)
+        self.fillings = 0
+        """Older rows that were filled, ever."""
+        self._renumbered = 0
+        """By how much the ring counts its rows less than it did at first."""
         self.ring = ring.Ring(folder / "ring")
         self.key, self.interval = self._read_labels()
         self._want = self.ring.slots
@@ -176,6 +204,8 @@ class Table:
             free = cells == series.ABSENT_BITS
             doubled += int(np.count_nonzero(~free & (cells != given)))
             row[kept_columns[free]] = kept[free]
+            self._late.append((at_ms, kept_columns[free]))
+            self.fillings += 1
             real = kept_columns[free & (given != series.STALE_BITS)]
             self._seen[real] = np.maximum(self._seen[real], number)
             if number == self.ring.rows - 1:
@@ -192,6 +222,23 @@ class Table:
         """The number of the readable row of a time; -1 when there is none."""
         first, end = self.ring.span(at_ms - 1, at_ms)
         return first if end > first else -1
+
+    def after(self, at_ms: int, fillings: int, written: int, most: int) -> Rows:
+        """The next rows after a time, at most so many; and what was filled into those before since `fillings`.
+
+        `written` is what the last answer said, or -1 for one who asks first.
+        """
+        with self._lock:
+            data = self.ring
+            first, end = data.span(at_ms, LAST_MS)
+            lost = data.first + self._renumbered - written if first == data.first and written >= 0 else 0
+            end = min(end, first + most)
+            new = self.fillings - fillings
+            recent = list(self._late)[-new:] if new else []
+            found = ((at, columns, self._row_at(at)) for at, columns in recent if at <= at_ms)
+            late = tuple((at, of, data.values[row % data.slots][of]) for at, of, row in found if row >= 0)
+            times, values = data.row_times(first, end).copy(), data.window(first, end, 0, data.columns).copy()
+            return Rows(times, values, max(lost, 0), late, new - len(recent), self.fillings, end + self._renumbered)
 
     def end(self, at_ms: int) -> None:
         """See `ports.SampleTable`."""
@@ -267,6 +314,7 @@ class Table:
         rows = self.ring.rows
         self.ring = self.ring.resized(slots, width)
         self._seen -= rows - self.ring.rows
+        self._renumbered += rows - self.ring.rows
         grown = width - self._live.size
         self._live = np.concatenate((self._live, np.zeros(grown, np.bool_)))
         self._seen = np.concatenate((self._seen, np.full(grown, self.ring.rows)))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pydantic
 
 from tidegate.model.httpclient import HttpClient
+from tidegate.model.remotewrite import RemoteWrite
 from tidegate.model.scraping import Job, Scrape
 from tidegate.model.section import Duration, Section, seconds
 
@@ -287,6 +288,8 @@ class Settings(Section):
     """Metrics in."""
     rules: Rules = Rules()
     """Rule files."""
+    remote_write: tuple[RemoteWrite, ...] = ()
+    """Where all samples, `ALERTS` among them, are [sent on to](remote-write.md), beside being kept here."""
     logs: Logs = Logs()
     """Log lines in, and where they go."""
     alerts: Alerts = Alerts()

@@ -158,7 +158,9 @@ class Ours:
 
     def __init__(self, name: str) -> None:
         self.columns: dict[labels.Labels, int] = {}
-        parser = exposition.Parser(lambda found: self.columns.setdefault(found, len(self.columns)), canonical=True)
+        parser = exposition.Parser(
+            lambda found: self.columns.setdefault(labels.make(found), len(self.columns)), canonical=True
+        )
         content_type, body = EXPOSITIONS[name]
         self.values: dict[labels.Labels, float] = {}
         self.exemplars: dict[labels.Labels, lines.Exemplar] = {}

@@ -21,7 +21,7 @@ class Target:
 
     def __init__(self) -> None:
         self.columns: dict[labels.Labels, int] = {}
-        self.parser = exposition.Parser(lambda name: self.columns.setdefault(name, len(self.columns)))
+        self.parser = exposition.Parser(lambda name: self.columns.setdefault(labels.make(name), len(self.columns)))
 
     def parse(self, body: str) -> Samples:
         parsed = self.parser.parse(body.encode())

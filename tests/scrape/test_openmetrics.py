@@ -22,7 +22,7 @@ class Target:
     def __init__(self, *, canonical: bool = False) -> None:
         self.columns: dict[labels.Labels, int] = {}
         self.parser = exposition.Parser(
-            lambda name: self.columns.setdefault(name, len(self.columns)), canonical=canonical
+            lambda name: self.columns.setdefault(labels.make(name), len(self.columns)), canonical=canonical
         )
 
     def read(self, body: str) -> exposition.Parsed:

@@ -193,28 +193,12 @@ class Header(Section):
     """Files with values, read at each request."""
 
 
-_RESERVED = frozenset(
-    [
-        "authorization",
-        "host",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "user-agent",
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "www-authenticate",
-        "accept-encoding",
-        "x-prometheus-remote-write-version",
-        "x-prometheus-remote-read-version",
-        "x-prometheus-scrape-timeout-seconds",
-        "x-amz-date",
-        "x-amz-security-token",
-        "x-amz-content-sha256",
-    ]
-)
+_OWN = {"authorization", "host", "user-agent", "accept-encoding", "x-prometheus-scrape-timeout-seconds"}
+_CONNECTION = {"content-encoding", "content-length", "content-type", "connection", "keep-alive"}
+_PROXY = {"proxy-authenticate", "proxy-authorization", "www-authenticate"}
+_REMOTE = {"x-prometheus-remote-write-version", "x-prometheus-remote-read-version"}
+_SIGNED = {"x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
+_RESERVED = _OWN | _CONNECTION | _PROXY | _REMOTE | _SIGNED
 """Headers that have a setting of their own, or belong to the connection."""
 
 

@@ -110,11 +110,16 @@ class _Shape:
         return known
 
 
+_NOTHING = Parsed(np.zeros(0, np.int32), np.zeros(0), (), 0, 0, 0)
+
+
 class Parser:
     """Parses one target's expositions, one after the other."""
 
     def __init__(self, resolve: Callable[[labels_.Labels], int], *, canonical: bool = False) -> None:
         """`resolve` gives a series' column, or `DROPPED`; it is asked once for each new series text.
+
+        It is given labels without a value too: with `honor_labels` they take the target's away.
 
         With `canonical` the label sets are those that Prometheus 3 stores: see `scrape.canonical`.
         """
@@ -133,7 +138,7 @@ class Parser:
     def parse(self, body: bytes, form: Format = Format.TEXT) -> Parsed:
         """Parse one exposition. Raises `TransientError` (reason `parse`) with line and column."""
         if not body:
-            form = Format.TEXT  # as in Prometheus nothing is no error in any format
+            return _NOTHING  # as in Prometheus no error in any format, and what was known stays known
         text = body.decode("utf-8", "surrogateescape")
         page = reading.page(text, form)
         shape = self._shape

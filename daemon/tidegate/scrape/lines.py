@@ -98,7 +98,7 @@ class Reader:
             self.at = end
         if not pairs.get(labels_.NAME):
             raise self.error(start, "a sample without a metric name")
-        return labels_.make(pairs)
+        return tuple(sorted(pairs.items()))
 
     def label_set(self) -> dict[str, str]:
         """Labels from after the opening brace to past the closing one, without a metric's name."""

@@ -59,6 +59,8 @@ class Outcome:
     duration: float
     size: int
     """Bytes of the exposition; 0 without one, -1 when it is larger than allowed."""
+    counts: tuple[int, int, int] = (0, 0, 0)
+    """Samples in the exposition, those that relabelling left, and series that the last one had not."""
 
 
 class Loop:
@@ -131,7 +133,7 @@ class Loop:
     async def _try(self, started: float) -> Outcome:
         self._look_up_again()
         self._refused = 0
-        parsed, error, size = None, "", 0
+        parsed, error, size, counts = None, "", 0, (0, 0, 0)
         try:
             # First, so that a full store still has room to say that the target is down.
             names = [self._report_labels(name) for name in self._reports]
@@ -141,17 +143,24 @@ class Loop:
             fetched = await self._fetch()
             size = len(fetched.body)
             parsed = await self._parse(fetched)
+            counts = self._counts(parsed)
             self._check(parsed)
         except (problems.TransientError, problems.PermanentError) as failure:
             self._counted.failures.labels(failure.reason).inc()
             parsed, error = None, str(failure)
             size = -1 if failure.reason == "body_size_limit" else size
-        return Outcome(parsed, error, self._clock.now() - started, size)
+        return Outcome(parsed, error, self._clock.now() - started, size, counts)
 
     async def _parse(self, fetched: protocols.Exposition) -> exposition.Parsed:
         if len(fetched.body) <= INLINE_BYTES:
             return self._parser.parse(fetched.body, fetched.format)
         return await asyncio.to_thread(self._parser.parse, fetched.body, fetched.format)
+
+    def _counts(self, parsed: exposition.Parsed) -> tuple[int, int, int]:
+        """As Prometheus counts: what stands twice counts twice, and series beyond `sample_limit` are not added."""
+        stored, limit = parsed.columns.size + len(parsed.stamped), self.target.limits.samples
+        beyond = max(stored - limit, 0) if limit else 0
+        return parsed.samples, stored + parsed.duplicates, max(parsed.added - beyond, 0)
 
     def _check(self, parsed: exposition.Parsed) -> None:
         if self._refused:
@@ -164,12 +173,9 @@ class Loop:
 
     def _record(self, at_ms: int, outcome: Outcome) -> None:
         columns, values = np.zeros(0, np.int32), np.zeros(0)
-        added = kept = scraped = 0
         if outcome.parsed is not None:
             columns, values = outcome.parsed.columns, outcome.parsed.values
-            added, scraped = outcome.parsed.added, outcome.parsed.samples
-            kept = columns.size + len(outcome.parsed.stamped)
-            self._counted.samples.inc(kept)
+            self._counted.samples.inc(columns.size + len(outcome.parsed.stamped))
             self._counted.dropped.labels("duplicate").inc(outcome.parsed.duplicates)
             self._keep_exemplars(outcome.parsed, at_ms)
             if self.target.honor_timestamps:
@@ -178,7 +184,7 @@ class Loop:
                 columns, values = _unstamped(outcome.parsed)
         elif self._tracked:
             self._end_tracked(frozenset(), at_ms)
-        report = (float(not outcome.error), outcome.duration, scraped, kept, added, *self._extra(outcome))
+        report = (float(not outcome.error), outcome.duration, *outcome.counts, *self._extra(outcome))
         fresh = ~np.isin(columns, self._report)  # a target may not speak in our name
         self._table.append(
             at_ms,
@@ -211,7 +217,9 @@ class Loop:
             if at_ms > now_ms + AHEAD_MS:
                 self._counted.dropped.labels("out_of_bounds").inc(len(list(group)))
                 continue
-            row = {self._stamped.column(self._table.labels(column)): value for _, column, value in group}
+            row: dict[int, float] = {}
+            for _, column, value in group:
+                row.setdefault(self._stamped.column(self._table.labels(column)), value)  # the first one counts
             self._stamped.append(
                 at_ms, np.fromiter(row, np.int32, len(row)), np.array([*row.values()], np.float64), partial=True
             )

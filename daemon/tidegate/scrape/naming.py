@@ -69,10 +69,12 @@ def joined(exposed: labels_.Labels, target: targets.Target) -> dict[str, str]:
     merged = dict(target.labels)
     for name, value in exposed:
         if name not in merged or target.honor_labels:
-            merged[name] = value
+            merged[name] = value  # an empty one takes the target's away
+            continue
+        if not value:
             continue
         renamed = f"exported_{name}"
         while renamed in merged or any(other == renamed for other, _ in exposed):
             renamed = f"exported_{renamed}"
         merged[renamed] = value
-    return merged
+    return {name: value for name, value in merged.items() if value}

@@ -88,6 +88,7 @@ class _Judge:
             return
         sample = openmetrics.sample(place.line, place.number)
         _no_spare_commas(place)
+        sample = dataclasses.replace(sample, labels=labels_.make(sample.labels))
         name = labels_.get(sample.labels, labels_.NAME)
         family = self._family
         self._take(family if family and family.takes(name) else self._enter(name, place), name, sample, place)

@@ -82,10 +82,16 @@ def _written(cls: type[pydantic.BaseModel]) -> dict[str, str]:
     return found
 
 
+def _kinds(annotation: object) -> set[object]:
+    """All types that an annotation is made of."""
+    parts = typing.get_args(annotation)
+    return {annotation, *parts}.union(*map(_kinds, parts)) if parts else {annotation}
+
+
 def _default(field: pydantic.fields.FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if pydantic.SecretStr in typing.get_args(field.annotation):
+    if pydantic.SecretStr in _kinds(field.annotation):
         return "*secret*"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, pydantic.BaseModel) or (

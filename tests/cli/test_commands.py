@@ -6,6 +6,8 @@ import collections
 import http.server
 import json
 import pathlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -255,3 +257,27 @@ def test_setup_dry_run_prints_the_requests(tmp_path: pathlib.Path) -> None:
     result = run("setup", "elasticsearch", "--config", str(tmp_path / "t.yaml"), "--dry-run")
     assert result.exit_code == 0
     assert "PUT /_index_template/" in result.output
+
+
+HEAVY = ("aiohttp", "apscheduler", "dns", "elastic_transport", "elasticsearch", "httpx2", "jinja2", "sqlalchemy")
+SERVER = ("tidegate.app", "tidegate.agent", "tidegate.scrape", "tidegate.api", "starlette", "uvicorn")
+
+
+def test_check_loads_no_heavy_client_and_no_server(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "t.yaml").write_text(
+        "scrape: {jobs: [{job_name: a, dns_sd_configs: [{names: [b]}], http_sd_configs: [{url: 'http://c/d'}]}]}\n"
+    )
+    program = (
+        "import sys\nfrom tidegate import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print('loaded', *sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "-c", str(tmp_path / "t.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    loaded = next(line for line in done.stderr.splitlines() if line.startswith("loaded ")).split()
+    assert "tidegate.plan" in loaded
+    assert [name for name in (*HEAVY, *SERVER) if name in loaded] == []

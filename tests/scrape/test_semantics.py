@@ -90,7 +90,7 @@ OTHERWISE: dict[str, frozenset[str]] = {
     # Nothing counts of a scrape that fails while it is read, and all of the target goes stale; Prometheus counts the lines
     # before the wrong one, and lets what stood there linger until the next scrape.
     "failing": COUNTS | {"a"},
-    "many": frozenset({"a"}),
+    "many": frozenset({"a", "b"}),
     "labelled": COUNTS,
     "long names": COUNTS,
     "long values": COUNTS,
@@ -101,8 +101,8 @@ OTHERWISE: dict[str, frozenset[str]] = {
     "renamed": frozenset({"scrape_series_added"}),
     # One whose only sample is refused has been added all the same.
     "ahead": frozenset({"scrape_series_added"}),
-    # A target may not say of itself that it is up.
-    "in our name": frozenset({"up"}),
+    # A target may not say of itself that it is up, or how many samples it has.
+    "in our name": frozenset({"up", "scrape_samples_scraped"}),
 }
 """What is not as in Prometheus, on purpose, by the names of series."""
 

@@ -56,14 +56,9 @@ class Files:
 
 def _one(path: pathlib.Path) -> list[build.Discovered]:
     document = yamlfile.read(path)
-    groups = validate.model(Groups, document.value or [], document, prefix="targets-").root
-    for number, group in enumerate(groups):
-        for place, text in enumerate(group.targets):
-            try:
-                build.address(text)
-            except ValueError as error:
-                at = (number, "targets", place)
-                raise problems.ConfigError([document.problem("targets-address", str(error), at)]) from None
+    if not document.text.strip() and path.suffix.lower() == ".json":
+        raise problems.ConfigError([document.problem("yaml-syntax", "an empty file is no JSON; no targets are []", ())])
+    groups = validate.model(Groups, [] if document.value is None else document.value, document, prefix="targets-").root
     return discovered(groups, {"__meta_filepath": str(path)})
 
 

@@ -7,6 +7,7 @@ goes wrong keeps the last good list, and says so.
 from __future__ import annotations
 
 import pathlib
+import re
 
 import orjson
 import pydantic
@@ -16,6 +17,7 @@ from tidegate.kit import access, http
 from tidegate.model import ports, problems, scraping
 
 TIMEOUT = 30.0
+JSON = re.compile(r'application/json(;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
 LARGEST = 32 * 1024 * 1024
 
 
@@ -46,10 +48,11 @@ class Web:
         headers = {"x-prometheus-refresh-interval-seconds": f"{self.interval:g}", "accept": "application/json"}
         async with http.client(timeout=TIMEOUT, **self._access.options(url)) as client:
             body, kind = await http.get(client, url, headers | await self._access.headers(), LARGEST)
-        if kind.partition(";")[0].strip().lower() != "application/json":
+        if JSON.fullmatch(kind.strip()) is None:
             raise ValueError(f"the answer is {kind or 'of no type'}, not application/json")
         try:
-            groups = files.Groups.model_validate(orjson.loads(body)).root
+            value = orjson.loads(body)
+            groups = files.Groups.model_validate([] if value is None else value).root
         except pydantic.ValidationError as error:
             raise ValueError(f"the answer is no list of targets: {error.errors()[0]['msg']}") from None
         return files.discovered(groups, {"__meta_url": url})

@@ -76,8 +76,10 @@ async def query(http: Client, url: str, form: Mapping[str, str], headers: Mappin
 
 
 async def get(http: Client, url: str, headers: Mapping[str, str], limit: int) -> tuple[bytes, str]:
-    """A body of at most `limit` bytes and its content type. Raises like `post`, and `ValueError` for a larger one."""
+    """The body of a 200, of at most `limit` bytes, and its content type. Raises like `post`, and `ValueError` for others."""
     response = await _asked(http.get(url, headers=headers))
+    if response.status_code != 200:
+        raise ValueError(f"the answer has status {response.status_code}, not 200")
     if len(response.content) > limit:
         raise ValueError(f"the answer is larger than {limit} bytes")
     return response.content, str(response.headers.get("content-type", ""))

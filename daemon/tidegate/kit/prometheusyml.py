@@ -71,7 +71,7 @@ class _Global(Section):
     scrape_timeout: Duration = 10.0
     evaluation_interval: Duration = 60.0
     rule_query_offset: Duration = 0.0
-    external_labels: dict[str, Text] = pydantic.Field(default_factory=dict)
+    external_labels: dict[Annotated[str, pydantic.Field(min_length=1)], Text] = pydantic.Field(default_factory=dict)
     scrape_protocols: list[Any] | None = None
     query_log_file: str = ""
     query_max_series: int = pydantic.Field(default=0, ge=0)
@@ -96,12 +96,16 @@ class _Global(Section):
 class _Files(pydantic.BaseModel):
     """Prometheus' lists of patterns; a star may stand in the file's name only."""
 
+    model_config = pydantic.ConfigDict(defer_build=True)
+
     rule_files: tuple[Annotated[str, pydantic.Field(pattern=_PATTERN)], ...] | None = None
     scrape_config_files: tuple[Annotated[str, pydantic.Field(pattern=_PATTERN)], ...] | None = None
 
 
 class _ConfigFile(pydantic.BaseModel):
     """A file of `scrape_config_files`, or a whole `prometheus.yml` that stands for one."""
+
+    model_config = pydantic.ConfigDict(defer_build=True)
 
     scrape_configs: list[scraping.Job] = pydantic.Field(default_factory=list)
 

@@ -169,6 +169,11 @@ class OAuth2(Proxied):
     tls_config: Tls = Tls()
     """TLS towards the token's server."""
 
+    @pydantic.model_validator(mode="after")
+    def _once(self) -> OAuth2:
+        _one_of({"client_secret": self.client_secret, "client_secret_file": self.client_secret_file}, "oauth2 ")
+        return self
+
     def oauth2(self) -> client.OAuth2:
         """What the rest works with."""
         return client.OAuth2(

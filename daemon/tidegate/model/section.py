@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 
@@ -53,7 +53,15 @@ Size = Annotated[int, pydantic.BeforeValidator(size), pydantic.Field(ge=0)]
 class Section(pydantic.BaseModel):
     """Refuses unknown fields."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _left_open(cls, given: Any) -> Any:
+        """A known name with nothing behind it is as good as left out, as in Prometheus' files."""
+        if not isinstance(given, dict) or None not in given.values():
+            return given
+        return {name: value for name, value in given.items() if value is not None or name not in cls.model_fields}
 
 
 def duration(value: float) -> str:

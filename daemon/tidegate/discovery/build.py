@@ -133,7 +133,7 @@ def _template(
         limits=limits,
         relabel=steps,
         client=client,
-        scrape_protocols=job.scrape_protocols,
+        scrape_protocols=job.read_protocols,
         fallback_scrape_protocol=job.fallback_scrape_protocol,
         escaping=job.escaping,
         legacy_names=job.legacy_names,

@@ -168,13 +168,40 @@ def _notices(document: yamlfile.Document, shared: _Global) -> tuple[problems.Pro
         for name in document.value
         if name in _IGNORED
     ]
-    unused = ("rule_query_offset", "query_log_file", "query_max_series", "query_max_samples_read", "query_max_duration")
+    unused = (
+        "rule_query_offset",
+        "query_log_file",
+        "query_max_series",
+        "query_max_samples_read",
+        "query_max_duration",
+    )
     found += [
         _notice(document, f"`global.{name}` is not used", ("global", name), "")
         for name in unused
         if getattr(shared, name)
     ]
-    return tuple(found)
+    jobs = document.value.get("scrape_configs")
+    for number, job in enumerate(jobs if isinstance(jobs, list) else ()):
+        found += _of_job(document, job, ("scrape_configs", number))
+    return tuple(found + _of_job(document, document.value.get("global"), ("global",)))
+
+
+def _of_job(document: yamlfile.Document, given: object, at: tuple[str | int, ...]) -> list[problems.Problem]:
+    """What of a job, or of all jobs, has no effect here."""
+    if not isinstance(given, dict):
+        return []
+    found = []
+    if given.get("scrape_failure_log_file"):
+        hint = "failed scrapes are in the log and in /api/v1/targets"
+        found.append(
+            _notice(document, "`scrape_failure_log_file` is not written", (*at, "scrape_failure_log_file"), hint)
+        )
+    asked = given.get("scrape_protocols")
+    unread = [name for name in asked if name in scraping.UNREAD] if isinstance(asked, list) else []
+    if unread:
+        summary = f"{' and '.join(map(str, unread))} is not asked for"
+        found.append(_notice(document, summary, (*at, "scrape_protocols"), "the text formats beside it are"))
+    return found
 
 
 def _notice(document: yamlfile.Document, summary: str, at: Sequence[str | int], hint: str) -> problems.Problem:

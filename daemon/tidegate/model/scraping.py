@@ -16,6 +16,16 @@ from tidegate.model.httpclient import HttpClient, Texts
 from tidegate.model.section import Duration, Section, Size, Text
 
 Protocol = Literal["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"]
+Offered = Literal[
+    "OpenMetricsText1.0.0",
+    "OpenMetricsText0.0.1",
+    "PrometheusText1.0.0",
+    "PrometheusText0.0.4",
+    "PrometheusProto",
+    "OpenMetricsText2.0.0",
+]
+UNREAD = frozenset({"PrometheusProto", "OpenMetricsText2.0.0"})
+"""Protocols that may be named among others, and are not asked for."""
 Escaping = Literal["", "allow-utf-8", "underscores", "dots", "values"]
 Validation = Literal["", "utf8", "legacy"]
 _FILES = r"^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$"
@@ -162,8 +172,10 @@ class Job(HttpClient, Limits):
     """Seconds between scrapes; default `scrape.interval`."""
     scrape_timeout: Duration | None = None
     """Seconds until a scrape fails; default `scrape.timeout`, at most the interval."""
-    scrape_protocols: tuple[Protocol, ...] = ()
-    """Formats to ask for, best first; default all of them, OpenMetrics first."""
+    scrape_protocols: tuple[Offered, ...] = ()
+    """Formats to ask for, best first; default all that are read, OpenMetrics first. `PrometheusProto` and
+    `OpenMetricsText2.0.0` are not asked for, and others must stand beside them.
+    """
     fallback_scrape_protocol: Literal["", Protocol] = ""
     """The format to assume where the answer does not say; without it such a scrape fails."""
     honor_labels: bool = False
@@ -211,7 +223,14 @@ class Job(HttpClient, Limits):
             raise ValueError("utf8 metric names requested but validation scheme is not set to UTF8")
         if len(set(self.scrape_protocols)) < len(self.scrape_protocols):
             raise ValueError("duplicated protocol in scrape_protocols")
+        if self.scrape_protocols and not self.read_protocols:
+            raise ValueError(f"{' and '.join(self.scrape_protocols)} cannot be read: name a text format too")
         return self
+
+    @property
+    def read_protocols(self) -> tuple[str, ...]:
+        """The formats to ask for that can be read."""
+        return tuple(one for one in self.scrape_protocols if one not in UNREAD)
 
     @property
     def escaping(self) -> str:

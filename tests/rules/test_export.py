@@ -47,7 +47,7 @@ def levels(dice: random.Random) -> dict[str, Any]:
     more = dice.choice([{}, {"no_data": "keep"}, {"no_data": "alert"}, {"resolve_expr": "x < 1"}])
     return {
         "expr": "x",
-        "for": dice.choice(["0s", "30s", "1m" if "no_data" in more else "2 of 3"]),
+        "for": dice.choice(["0s", "30s", "1m", "90s" if "no_data" in more else "2 of 3"]),
         "severities": {"info": "> 0", "warning": "> 1", "critical": {"when": "> 2", "for": dice.choice(["0s", "1m"])}},
         **more,
     }

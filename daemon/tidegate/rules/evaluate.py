@@ -91,6 +91,8 @@ class Alerting:
         self._above: Sequence[Alerting] = ()
         self._last: dict[labels_.Labels, lifecycle.Hit] = {}
         """With a history: how each alert held last."""
+        self._since: dict[labels_.Labels, float] = {}
+        """With higher severities: since when each alert holds, whether one of them stands in for it or not."""
         self._series: dict[labels_.Labels, labels_.Labels] = {}
         """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
@@ -127,12 +129,15 @@ class Alerting:
         found = [self._hit(labels, value, at) for labels, value in vector(result)]
         if self.unknowns.says_so(facts):
             found.append(self._hit((unknowns.LABEL,), 1.0, at))
+        if self._above:
+            found = [dataclasses.replace(hit, since=self._since.get(hit.labels, at)) for hit in found]
         bits = self._bits(found, facts)
         hits = self._checked([*found, *self._let_go(found, bits)], limit)
         judged = self._judged(bits, facts)
         after = lifecycle.step(self.alerts, hits, self.key, self._times, at, judged)
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
+        self._since = {hit.labels: hit.since for hit in found if hit.since is not None}
         if self._history:
             self._history.take(bits)
             self._last = {key: hit for key, hit in self._last.items() if key in bits} | {

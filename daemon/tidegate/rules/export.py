@@ -102,7 +102,9 @@ class _Part:
             mine = [next(versions) for _ in range(max(len(rule.get("severities") or ()), 1))]
             made += self._rule(rule, mine, group, (*at, "rules", number))
         new = {name: value for name, value in raw.items() if name != "datasource"}
-        if not raw.get("interval") and any(isinstance(one, rules.AlertingRule) and one.share for one in group.rules):
+        if not raw.get("interval") and any(
+            isinstance(one, rules.AlertingRule) and plain.counts(one) for one in group.rules
+        ):
             interval = section.duration(group.interval)
             what = f"the group {group.name!r} gives no interval; {interval} is written down, since `for` counts evaluations"
             self._notice("export-interval", what, (*at, "name"))
@@ -118,11 +120,11 @@ class _Part:
                 made.append({name: value for name, value in raw.items() if name not in OURS})
                 continue
             self.changed = True
-            record = self._names.give(group.name, rule.alert, rule.severity, "held") if rule.share else ""
+            record = self._names.give(group.name, rule.alert, rule.severity, "held") if plain.counts(rule) else ""
             found = plain.plain(rule, self._engine.prepare(rule.expr), group.interval, record)
             if found.record:
                 made.append({"record": found.record, "expr": found.recorded})
-            made.append(_written(raw, rule, found.expr))
+            made.append(_written(raw, rule, found))
             for one in found.notices:
                 self._notice(one.code, one.summary, (*at, one.field), key=True)
         return made
@@ -133,11 +135,11 @@ class _Part:
         self.notices.append(dataclasses.replace(problem, severity="warning"))
 
 
-def _written(raw: Mapping[str, Any], rule: rules.AlertingRule, expr: str) -> dict[str, Any]:
+def _written(raw: Mapping[str, Any], rule: rules.AlertingRule, found: plain.Plain) -> dict[str, Any]:
     """A rule of Prometheus' fields."""
-    new: dict[str, Any] = {"alert": raw["alert"], "expr": expr}
-    if rule.hold:
-        new["for"] = section.duration(rule.hold)
+    new: dict[str, Any] = {"alert": raw["alert"], "expr": found.expr}
+    if found.hold:
+        new["for"] = section.duration(found.hold)
     if rule.keep_firing_for:
         new["keep_firing_for"] = section.duration(rule.keep_firing_for)
     labels = dict(raw.get("labels") or {}) | ({"severity": rule.severity} if rule.severity else {})

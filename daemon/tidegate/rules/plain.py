@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable
 
@@ -36,6 +37,8 @@ class Plain:
     """What stands for a rule."""
 
     expr: str
+    hold: float
+    """`for`, in seconds."""
     record: str = ""
     """Name of a recording rule that comes before it; empty for none."""
     recorded: str = ""
@@ -46,6 +49,11 @@ class Plain:
 def extended(rule: rules.AlertingRule) -> bool:
     """Whether the rule has a field that Prometheus does not have."""
     return bool(rule.share or rule.resolve_expr or rule.no_data or rule.severity)
+
+
+def counts(rule: rules.AlertingRule) -> bool:
+    """Whether evaluations are counted: also for a lower severity, whose `for` goes on while a higher one stands in."""
+    return bool(rule.share or (rule.above and rule.hold))
 
 
 def plain(rule: rules.AlertingRule, query: ports.Query, interval: float, record: str) -> Plain:
@@ -63,18 +71,32 @@ class _Rewrite:
         held, share = self._rule.expr, self._rule.share
         if self._rule.no_data == "alert":
             held = f"{grouped(held)} or {self._says_so()}"
-        expr = self._often(record, share) if share else held
+        counted = counts(self._rule)
+        expr = held
+        if counted:
+            expr = self._often(record, share) if share else self._long(record)
         kept = self._kept()
         if kept:
             expr = f"{grouped(expr)} or{_ignoring(self._own)} {grouped(kept)}"
         if self._rule.above:
             expr = f"{grouped(expr)} unless{_ignoring(['alertname', 'alertstate', *self._own])} {self._higher()}"
-        return Plain(expr, record if share else "", held if share else "", tuple(self._notices(kept=bool(kept))))
+        notices = tuple(self._notices(kept=bool(kept)))
+        if counted:
+            return Plain(expr, 0.0, record, held, notices)
+        return Plain(expr, self._rule.hold, notices=notices)
 
     def _often(self, record: str, share: rules.Share) -> str:
         """The window ends between two evaluations, so that it does not matter whether its start belongs to it."""
         window = section.duration((share.of - 0.5) * self._interval)
         return f"last_over_time({record}[{window}]) and count_over_time({record}[{window}]) >= {share.needed}"
+
+    def _long(self, record: str) -> str:
+        """`for` by counting: in as many evaluations as fit, or now and firing already."""
+        needed = math.ceil(self._rule.hold / self._interval) + 1
+        window = section.duration((needed - 0.5) * self._interval)
+        firing = self._alerts(dict(rules.fixed_labels(self._rule)))
+        long = f"({record} and count_over_time({record}[{window}]) >= {needed})"
+        return f"{long} or ({record} and{_ignoring(['alertname', 'alertstate', *self._own])} {firing})"
 
     def _says_so(self) -> str:
         name, value = unknowns.LABEL
@@ -121,11 +143,11 @@ class _Rewrite:
 
     def _notices(self, *, kept: bool) -> Iterable[Notice]:
         rule = self._rule
-        if rule.share:
+        if counts(rule):
             yield Notice("export-pending", f"{rule.alert} is not pending before it fires", "for")
-            if rule.no_data in ("alert", "keep"):
-                what = f"{rule.alert} counts evaluations without data as such in which the expression did not hold"
-                yield Notice("export-no-data", what, "for")
+        if rule.share and rule.no_data in ("alert", "keep"):
+            what = f"{rule.alert} counts evaluations without data as such in which the expression did not hold"
+            yield Notice("export-no-data", what, "for")
         for name, text in rule.labels:
             if (kept or rule.above) and not self._renders(text):
                 what = f"the label {name!r} may be another one while {rule.alert} is kept firing, or a higher severity fires"

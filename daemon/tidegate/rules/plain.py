@@ -94,9 +94,8 @@ class _Rewrite:
         """`for` by counting: in as many evaluations as fit, or now and firing already."""
         needed = math.ceil(self._rule.hold / self._interval) + 1
         window = section.duration((needed - 0.5) * self._interval)
-        firing = self._alerts(dict(rules.fixed_labels(self._rule)))
         long = f"({record} and count_over_time({record}[{window}]) >= {needed})"
-        return f"{long} or ({record} and{_ignoring(['alertname', 'alertstate', *self._own])} {firing})"
+        return f"{long} or ({record} and{_ignoring(['alertname', 'alertstate', *self._own])} {self._firing()})"
 
     def _says_so(self) -> str:
         name, value = unknowns.LABEL
@@ -107,7 +106,7 @@ class _Rewrite:
         """What fires already and goes on."""
         rule, firing = (
             self._rule,
-            f"sum without ({_list(['alertname', 'alertstate', *self._own])}) ({self._firing()})",
+            f"sum without ({_list(['alertname', 'alertstate', *self._own])}) ({self._firing(marked=False)})",
         )
         keeps = rule.no_data in ("alert", "keep")
         if not rule.resolve_expr:
@@ -122,15 +121,14 @@ class _Rewrite:
             return f"({kept}) and{_ignoring(self._own)} {grouped(self._query.operand)}"
         return f"({kept}) and on () {grouped(self._query.presence)}" if self._query.presence else kept
 
-    def _firing(self) -> str:
-        more = {unknowns.LABEL[0]: ""} if self._rule.no_data == "alert" else {}
+    def _firing(self, *, marked: bool = True) -> str:
+        """What fired at the evaluation before; perhaps without the alert that says: no data."""
+        more = {} if marked or self._rule.no_data != "alert" else {unknowns.LABEL[0]: ""}
         found = self._alerts({**dict(rules.fixed_labels(self._rule)), **more})
+        if self._interval < LOOKBACK:
+            return found
         # The evaluation before is the only one in the window, however far apart they are.
-        return (
-            f"last_over_time({found}[{section.duration(1.5 * self._interval)}])"
-            if self._interval >= LOOKBACK
-            else found
-        )
+        return f"last_over_time({found}[{section.duration(1.5 * self._interval)}])"
 
     def _higher(self) -> str:
         fixed = {name: text for name, text in rules.fixed_labels(self._rule) if name != "severity"}

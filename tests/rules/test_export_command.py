@@ -38,6 +38,27 @@ def test_a_plain_file_is_handed_on_as_it_is(tmp_path: pathlib.Path) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, PLAIN, "")
 
 
+@pytest.mark.parametrize(
+    ("ours", "rule"),
+    [
+        ("for: 90", {"for": "1m30s"}),
+        ("keep_firing_for: 0.5, for: 0", {"keep_firing_for": "500ms", "for": "0s"}),
+        ('resolve_expr: ""', {}),
+        ("no_data: ok", {}),
+        ("no_data: null", {}),
+    ],
+)
+def test_what_prometheus_does_not_read_is_not_handed_on(
+    tmp_path: pathlib.Path, promtool: pathlib.Path, ours: str, rule: dict[str, str]
+) -> None:
+    text = "groups:\n  - {name: g, interval: 60, datasource: '', rules: [{alert: A, expr: x > 3, OURS}]}\n"
+    done = run(written(tmp_path, text.replace("OURS", ours)), "--strict")
+    (made,) = yaml.safe_load(done.stdout)["groups"]
+    assert made == {"name": "g", "interval": "1m", "rules": [{"alert": "A", "expr": "x > 3", **rule}]}
+    path = written(tmp_path, done.stdout, "out.yaml")
+    subprocess.run([promtool, "check", "rules", path], check=True, capture_output=True, timeout=60)
+
+
 def test_the_packs_are_plain_but_for_log_metrics(tmp_path: pathlib.Path, promtool: pathlib.Path) -> None:
     files = sorted((ROOT / "rules").glob("*.yaml"))
     done = run(*files, "--to", tmp_path)

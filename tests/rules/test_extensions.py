@@ -174,6 +174,14 @@ async def test_a_higher_severity_stands_in_for_a_lower_one(world: test_manager.W
     assert states == {"low": "firing", "high": "resolved"}
 
 
+async def test_a_lower_severity_does_not_wait_again_after_a_higher_one(world: test_manager.World) -> None:
+    low = dataclasses.replace(LOW, hold=30.0)
+    world.load(test_manager.group(HIGH, low))
+    await run(world, [3, 9, 9, 9, 3])
+    states = {labels.get(key, "severity"): (one.state, one.active_at) for key, one in world.book.kept.items()}
+    assert states == {"low": ("firing", 10), "high": ("resolved", 20)}
+
+
 async def test_severities_page_nobody_again_after_a_restart(tmp_path: pathlib.Path) -> None:
     book = test_manager.Book()
     for start in (10, 1000):

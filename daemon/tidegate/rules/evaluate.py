@@ -15,7 +15,7 @@ import numpy as np
 
 from tidegate.model import alerts, ports, problems, rules, series, targets
 from tidegate.model import labels as labels_
-from tidegate.rules import evidence, lifecycle, losses, severities, share, templates, unknowns
+from tidegate.rules import evidence, lifecycle, losses, standing, templates, unknowns
 
 MILLISECONDS = 1000
 
@@ -87,10 +87,7 @@ class Alerting:
         self._adopted: frozenset[labels_.Labels] = frozenset()
         self._grace = self._grace_until = 0.0
         self.unknowns = unknowns.Unknowns(rule, self.query, world.engine)
-        self._history = share.History(rule.share) if rule.share else None
-        self._above: Sequence[Alerting] = ()
-        self._last: dict[labels_.Labels, lifecycle.Hit] = {}
-        """With a history: how each alert held last."""
+        self.standing = standing.Standing(rule)
         self._series: dict[labels_.Labels, labels_.Labels] = {}
         """For each alert its labels without the external ones, which belong to what leaves us and not to our series."""
 
@@ -101,14 +98,13 @@ class Alerting:
         """
         self.alerts = {key: dataclasses.replace(alert, rule=self.key) for key, alert in kept.items()}
         self._grace, self._adopted = grace, frozenset(kept)
-        if self._history:
-            self._history.adopt(self.alerts.values())
+        self.standing.adopt(self.alerts.values())
 
     def under(self, every: Sequence[Alerting]) -> None:
         """Know the rules that stand in for this one while they fire: the higher severities among all of the group."""
         mine = self.rule
         same = (one for one in every if (one.rule.place, one.rule.alert) == (mine.place, mine.alert))
-        self._above = [one for one in same if one.rule.severity in mine.above]
+        self.standing.above = [one for one in same if one.rule.severity in mine.above]
 
     @property
     def queries(self) -> list[ports.Query]:
@@ -127,26 +123,21 @@ class Alerting:
         found = [self._hit(labels, value, at) for labels, value in vector(result)]
         if self.unknowns.says_so(facts):
             found.append(self._hit((unknowns.LABEL,), 1.0, at))
-        bits = self._bits(found, facts)
-        hits = self._checked([*found, *self._let_go(found, bits)], limit)
-        judged = self._judged(bits, facts)
-        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, judged)
+        now = self.standing.seen(found, at, self._unknown(facts))
+        hits = self._checked(now, limit)
+        after = lifecycle.step(self.alerts, hits, self.key, self._times, at, self._judged(now, facts))
         if self._adopted:
             after |= self._waiting({hit.labels for hit in hits}, at)
-        if self._history:
-            self._history.take(bits)
-            self._last = {key: hit for key, hit in self._last.items() if key in bits} | {
-                hit.labels: hit for hit in found
-            }
+        self.standing.take(now)
         changed = [alert for key, alert in after.items() if self.alerts.get(key) is not alert]
         self.alerts = after
         if len(self._series) > len(after):
             self._series = {key: bare for key, bare in self._series.items() if key in after}
         return changed
 
-    def _checked(self, found: list[lifecycle.Hit], limit: int) -> list[lifecycle.Hit]:
-        """The hits for which no higher severity fires. Raises `QueryError`."""
-        hits = [hit for hit in found if not self._outranked(hit.labels)] if self._above else found
+    def _checked(self, now: standing.Round, limit: int) -> list[lifecycle.Hit]:
+        """The hits that count. Raises `QueryError`."""
+        hits = self.standing.hits(now, self.alerts)
         if len({hit.labels for hit in hits}) != len(hits):
             raise problems.QueryError(
                 "vector contains metrics with the same labelset after applying alert labels", kind="execution"
@@ -155,40 +146,18 @@ class Alerting:
             raise problems.QueryError(f"exceeded limit of {limit} with {len(hits)} alerts", kind="execution")
         return hits
 
-    def _let_go(self, found: list[lifecycle.Hit], bits: Mapping[labels_.Labels, int]) -> list[lifecycle.Hit]:
-        """Hits of before that count again, because the higher severity that stood in for them is over."""
-        if self.rule.share is None or not self._above:
-            return []
-        held = {hit.labels for hit in found}
-        often = [key for key, count in share.counts(bits).items() if count >= self.rule.share.needed]
-        gone = (key for key in often if key not in held and key in self._last)
-        return [self._last[key] for key in gone if key not in self.alerts or self.alerts[key].state == "resolved"]
+    def _unknown(self, facts: unknowns.Facts) -> Callable[[labels_.Labels], bool]:
+        """Which alerts this evaluation does not judge."""
+        blind, lost = self.unknowns.blind(facts), self._lost()
+        return lambda key: blind or key in self._adopted or lost(key)
 
-    def _outranked(self, key: labels_.Labels) -> bool:
-        """Whether the alert of the same series fires in a higher severity."""
-        for one in self._above:
-            other = one.alerts.get(labels_.merge(key, {severities.LABEL: one.rule.severity}))
-            if other is not None and other.state == "firing":
-                return True
-        return False
-
-    def _bits(self, found: list[lifecycle.Hit], facts: unknowns.Facts) -> dict[labels_.Labels, int]:
-        """The last evaluations with this one; of alerts that cannot be judged it is none."""
-        if self._history is None:
-            return {}
-        held, lost = {hit.labels for hit in found}, self._lost()
-        blind = self.unknowns.blind(facts)
-        return self._history.after(held, lambda key: blind or key in self._adopted or lost(key))
-
-    def _judged(self, bits: Mapping[labels_.Labels, int], facts: unknowns.Facts) -> lifecycle.Judgement:
-        counts = None
-        if self.rule.share is not None:
-            counts = {key: count for key, count in share.counts(bits).items() if not self._outranked(key)}
-        needed = self.rule.share.needed if self.rule.share else 0
-        return lifecycle.Judgement(self._lost(), lambda key: self._held(key, facts), counts, needed)
+    def _judged(self, now: standing.Round, facts: unknowns.Facts) -> lifecycle.Judgement:
+        return lifecycle.Judgement(
+            self._lost(), lambda key: self._held(key, facts), self.standing.counts(now), self.standing.needed
+        )
 
     def _held(self, key: labels_.Labels, facts: unknowns.Facts) -> Literal["", "band", "no data"]:
-        if self._outranked(key):
+        if self.standing.outranked(key):
             return ""
         return self.unknowns.held(self._series.get(key) or self._without_external(key), facts)
 

@@ -20,6 +20,8 @@ from tidegate.rules import load, manifests, plain
 OURS = ("resolve_expr", "no_data", "severities")
 """Fields of a rule that Prometheus does not have."""
 
+TIMES = ("for", "keep_firing_for", "interval", "query_offset")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exported:
@@ -50,8 +52,9 @@ def run(paths: Sequence[tuple[pathlib.Path, str]], checks: load.Checks) -> Expor
         writers = [_Part(part, ruleset, checks.engine, book) for part in parts[path]]
         groups = [group for one in writers for group in one.groups()]
         notices += [notice for one in writers for notice in one.notices]
-        as_it_is = len(writers) == 1 and not writers[0].changed and not writers[0].part.root
-        text = path.read_text("utf-8") if as_it_is else _dumped({"groups": _unique(groups)})
+        plain_groups = _unique(groups)
+        as_it_is = len(writers) == 1 and writers[0].part.value == {"groups": plain_groups}
+        text = path.read_text("utf-8") if as_it_is else _dumped({"groups": plain_groups})
         files.append(Exported(path, text))
     return Export(tuple(files), tuple(dict.fromkeys(notices)))
 
@@ -81,7 +84,6 @@ class _Part:
         self.part, self._engine, self._names = part, engine, names
         self._loaded = [group for group in ruleset.groups if group.file == part.file]
         self.notices: list[problems.Problem] = []
-        self.changed = False
 
     def groups(self) -> list[tuple[str, dict[str, Any]]]:
         """The groups, each with the name of the manifest that it stands in."""
@@ -101,13 +103,13 @@ class _Part:
         for number, rule in enumerate(raw.get("rules") or []):
             mine = [next(versions) for _ in range(max(len(rule.get("severities") or ()), 1))]
             made += self._rule(rule, mine, group, (*at, "rules", number))
-        new = {name: value for name, value in raw.items() if name != "datasource"}
-        if not raw.get("interval") and any(isinstance(one, rules.AlertingRule) and one.share for one in group.rules):
+        new = {name: value for name, value in _timed(raw).items() if name not in ("datasource", "rules")}
+        if not raw.get("interval") and _counts(group):
             interval = section.duration(group.interval)
             what = f"the group {group.name!r} gives no interval; {interval} is written down, since `for` counts evaluations"
             self._notice("export-interval", what, (*at, "name"))
             new["interval"] = interval
-        return {**{name: value for name, value in new.items() if name != "rules"}, "rules": made}
+        return new | {"rules": made}
 
     def _rule(
         self, raw: dict[str, Any], mine: Sequence[rules.Rule], group: rules.Group, at: yamlfile.Path
@@ -115,29 +117,39 @@ class _Part:
         made: list[dict[str, Any]] = []
         for rule in mine:
             if isinstance(rule, rules.RecordingRule) or not plain.extended(rule):
-                made.append({name: value for name, value in raw.items() if name not in OURS})
+                made.append({name: value for name, value in _timed(raw).items() if name not in OURS})
                 continue
-            self.changed = True
-            record = self._names.give(group.name, rule.alert, rule.severity, "held") if rule.share else ""
+            record = self._names.give(group.name, rule.alert, rule.severity, "held") if plain.counts(rule) else ""
             found = plain.plain(rule, self._engine.prepare(rule.expr), group.interval, record)
             if found.record:
                 made.append({"record": found.record, "expr": found.recorded})
-            made.append(_written(raw, rule, found.expr))
+            made.append(_written(raw, rule, found))
             for one in found.notices:
                 self._notice(one.code, one.summary, (*at, one.field), key=True)
         return made
 
     def _notice(self, code: str, summary: str, at: yamlfile.Path, *, key: bool = False) -> None:
-        self.changed = True
         problem = self.part.document.problem(code, summary, (*self.part.root, *at), key=key)
         self.notices.append(dataclasses.replace(problem, severity="warning"))
 
 
-def _written(raw: Mapping[str, Any], rule: rules.AlertingRule, expr: str) -> dict[str, Any]:
+def _counts(group: rules.Group) -> bool:
+    return any(isinstance(one, rules.AlertingRule) and plain.counts(one) for one in group.rules)
+
+
+def _timed(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """With durations that Prometheus reads, where they were written as numbers of seconds."""
+    return {
+        name: section.duration(value) if name in TIMES and isinstance(value, int | float) else value
+        for name, value in raw.items()
+    }
+
+
+def _written(raw: Mapping[str, Any], rule: rules.AlertingRule, found: plain.Plain) -> dict[str, Any]:
     """A rule of Prometheus' fields."""
-    new: dict[str, Any] = {"alert": raw["alert"], "expr": expr}
-    if rule.hold:
-        new["for"] = section.duration(rule.hold)
+    new: dict[str, Any] = {"alert": raw["alert"], "expr": found.expr}
+    if found.hold:
+        new["for"] = section.duration(found.hold)
     if rule.keep_firing_for:
         new["keep_firing_for"] = section.duration(rule.keep_firing_for)
     labels = dict(raw.get("labels") or {}) | ({"severity": rule.severity} if rule.severity else {})

@@ -5,6 +5,7 @@ Only shape and types are checked here; what the parts mean is the business of `r
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -18,26 +19,30 @@ LONGEST = 1000
 """Evaluations that `for: n of m` may look at."""
 
 
-def _hold(value: object) -> object:
+def _hold(value: object) -> rules_.Share | float:
     """`3 of 5`, or a duration."""
     found = _SHARE.match(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        try:
-            return settings.seconds(value)
-        except ValueError:
-            raise ValueError(f"{value!r} is neither a duration such as 5m nor a share such as 3 of 5") from None
-    share = rules_.Share(int(found[1]), int(found[2]))
-    if not 1 <= share.needed <= share.of:
-        raise ValueError(f"{share} can never be or always is: give n of m with n from 1 to m")
-    if share.of > LONGEST:
+    if found is not None:
+        return _share(int(found[1]), int(found[2]))
+    try:
+        seconds = None if isinstance(value, bool) else settings.seconds(value)
+    except ValueError:
+        seconds = None
+    if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"{value!r} is neither a duration such as 5m nor a share such as 3 of 5")
+    return float(seconds)
+
+
+def _share(needed: int, of: int) -> rules_.Share:
+    share = rules_.Share(needed, of)
+    if not 1 <= needed <= of:
+        raise ValueError(f"{share} can never be, or always is: give n of m with n from 1 to m")
+    if of > LONGEST:
         raise ValueError(f"{share} looks at more than {LONGEST} evaluations")
     return share
 
 
-Hold = Annotated[
-    rules_.Share | Annotated[float, pydantic.Field(ge=0)],
-    pydantic.BeforeValidator(_hold),
-]
+Hold = Annotated[rules_.Share | float, pydantic.PlainValidator(_hold)]
 """Seconds, or a share of evaluations."""
 Text = section.Text
 Texts = dict[str, Text]

@@ -27,6 +27,8 @@ class Hit:
     value: float
     generator_url: str = ""
     log_query: str = ""
+    since: float | None = None
+    """The first evaluation in a row at which it held, where that may be before the alert's own life."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _holds(
     before: alerts.Alert | None, hit: Hit, rule: str, times: Times, at: float, *, enough: bool = True
 ) -> alerts.Alert:
     if before is None or before.state == "resolved":
-        before = alerts.Alert(hit.labels, "pending", rule, active_at=at, value=hit.value, peak=hit.value)
+        since = at if hit.since is None else hit.since
+        before = alerts.Alert(hit.labels, "pending", rule, active_at=since, value=hit.value, peak=hit.value)
     firing = before.state == "firing" or (enough and at - before.active_at >= times.hold)
     return dataclasses.replace(
         before,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable
 
@@ -36,6 +37,8 @@ class Plain:
     """What stands for a rule."""
 
     expr: str
+    hold: float
+    """`for`, in seconds."""
     record: str = ""
     """Name of a recording rule that comes before it; empty for none."""
     recorded: str = ""
@@ -46,6 +49,11 @@ class Plain:
 def extended(rule: rules.AlertingRule) -> bool:
     """Whether the rule has a field that Prometheus does not have."""
     return bool(rule.share or rule.resolve_expr or rule.no_data or rule.severity)
+
+
+def counts(rule: rules.AlertingRule) -> bool:
+    """Whether evaluations are counted: also for a lower severity, whose `for` goes on while a higher one stands in."""
+    return bool(rule.share or (rule.above and rule.hold))
 
 
 def plain(rule: rules.AlertingRule, query: ports.Query, interval: float, record: str) -> Plain:
@@ -63,18 +71,31 @@ class _Rewrite:
         held, share = self._rule.expr, self._rule.share
         if self._rule.no_data == "alert":
             held = f"{grouped(held)} or {self._says_so()}"
-        expr = self._often(record, share) if share else held
+        counted = counts(self._rule)
+        expr = held
+        if counted:
+            expr = self._often(record, share) if share else self._long(record)
         kept = self._kept()
         if kept:
             expr = f"{grouped(expr)} or{_ignoring(self._own)} {grouped(kept)}"
         if self._rule.above:
             expr = f"{grouped(expr)} unless{_ignoring(['alertname', 'alertstate', *self._own])} {self._higher()}"
-        return Plain(expr, record if share else "", held if share else "", tuple(self._notices(kept=bool(kept))))
+        notices = tuple(self._notices(kept=bool(kept)))
+        if counted:
+            return Plain(expr, 0.0, record, held, notices)
+        return Plain(expr, self._rule.hold, notices=notices)
 
     def _often(self, record: str, share: rules.Share) -> str:
         """The window ends between two evaluations, so that it does not matter whether its start belongs to it."""
         window = section.duration((share.of - 0.5) * self._interval)
         return f"last_over_time({record}[{window}]) and count_over_time({record}[{window}]) >= {share.needed}"
+
+    def _long(self, record: str) -> str:
+        """`for` by counting: in as many evaluations as fit, or now and firing already."""
+        needed = math.ceil(self._rule.hold / self._interval) + 1
+        window = section.duration((needed - 0.5) * self._interval)
+        long = f"({record} and count_over_time({record}[{window}]) >= {needed})"
+        return f"{long} or ({record} and{_ignoring(['alertname', 'alertstate', *self._own])} {self._firing()})"
 
     def _says_so(self) -> str:
         name, value = unknowns.LABEL
@@ -85,7 +106,7 @@ class _Rewrite:
         """What fires already and goes on."""
         rule, firing = (
             self._rule,
-            f"sum without ({_list(['alertname', 'alertstate', *self._own])}) ({self._firing()})",
+            f"sum without ({_list(['alertname', 'alertstate', *self._own])}) ({self._firing(marked=False)})",
         )
         keeps = rule.no_data in ("alert", "keep")
         if not rule.resolve_expr:
@@ -100,15 +121,14 @@ class _Rewrite:
             return f"({kept}) and{_ignoring(self._own)} {grouped(self._query.operand)}"
         return f"({kept}) and on () {grouped(self._query.presence)}" if self._query.presence else kept
 
-    def _firing(self) -> str:
-        more = {unknowns.LABEL[0]: ""} if self._rule.no_data == "alert" else {}
+    def _firing(self, *, marked: bool = True) -> str:
+        """What fired at the evaluation before; perhaps without the alert that says: no data."""
+        more = {} if marked or self._rule.no_data != "alert" else {unknowns.LABEL[0]: ""}
         found = self._alerts({**dict(rules.fixed_labels(self._rule)), **more})
+        if self._interval < LOOKBACK:
+            return found
         # The evaluation before is the only one in the window, however far apart they are.
-        return (
-            f"last_over_time({found}[{section.duration(1.5 * self._interval)}])"
-            if self._interval >= LOOKBACK
-            else found
-        )
+        return f"last_over_time({found}[{section.duration(1.5 * self._interval)}])"
 
     def _higher(self) -> str:
         fixed = {name: text for name, text in rules.fixed_labels(self._rule) if name != "severity"}
@@ -121,11 +141,11 @@ class _Rewrite:
 
     def _notices(self, *, kept: bool) -> Iterable[Notice]:
         rule = self._rule
-        if rule.share:
+        if counts(rule):
             yield Notice("export-pending", f"{rule.alert} is not pending before it fires", "for")
-            if rule.no_data in ("alert", "keep"):
-                what = f"{rule.alert} counts evaluations without data as such in which the expression did not hold"
-                yield Notice("export-no-data", what, "for")
+        if rule.share and rule.no_data in ("alert", "keep"):
+            what = f"{rule.alert} counts evaluations without data as such in which the expression did not hold"
+            yield Notice("export-no-data", what, "for")
         for name, text in rule.labels:
             if (kept or rule.above) and not self._renders(text):
                 what = f"the label {name!r} may be another one while {rule.alert} is kept firing, or a higher severity fires"

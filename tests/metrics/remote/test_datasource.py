@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from tests.services import prometheus
 from tests.support import samples
 from tidegate.kit import access, clock, http
 from tidegate.metrics.remote import datasource
-from tidegate.model import client, problems, rules, series
+from tidegate.model import client, labels, problems, rules, series
 
 AT = 1_700_000_000
 SAMPLES = "# TYPE load gauge\n" + "".join(
@@ -104,6 +105,20 @@ async def test_a_group_is_evaluated_there_and_alerts_here(peer: prometheus.Serve
     load(world, group, peer.url)
     await world.evaluate(AT + 86_400.0)
     assert world.book.told[-1] == ("High", "resolved")
+
+
+async def test_no_data_and_the_end_of_alerts_are_asked_there(peer: prometheus.Server, tmp_path: pathlib.Path) -> None:
+    world = test_manager.World(tmp_path, test_manager.Book())
+    missing = dataclasses.replace(ALERT, no_data="alert", resolve_expr="load < 50")
+    load(world, rules.Group("g", "f.yaml", (missing,), 10.0, datasource="mimir"), peer.url)
+    await world.evaluate(AT + 600.0)
+    assert {labels.get(one, "no_data") for one in world.book.kept} == {""}
+    await world.evaluate(AT + 86_400.0)
+    found = {labels.get(key, "no_data"): one for key, one in world.book.kept.items()}
+    assert {key: (one.state, one.no_data_since) for key, one in found.items()} == {
+        "": ("firing", AT + 86_400.0),
+        "true": ("firing", 0.0),
+    }
 
 
 def load(world: test_manager.World, group: rules.Group, url: str) -> None:

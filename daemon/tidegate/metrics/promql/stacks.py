@@ -18,7 +18,7 @@ from tidegate.metrics.promql.values import Flags, Floats, Times
 
 Cell = TypeVar("Cell", bound=np.generic)
 
-CELLS = 1 << 18
+CELLS = 1 << 17
 """About how many samples lie in one stack."""
 
 

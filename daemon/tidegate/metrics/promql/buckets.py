@@ -41,11 +41,26 @@ class Histograms:
     series: Vec
     """Label sets without `le`; the values mean nothing."""
     bounds: Floats
-    """[steps, H, B]: upper bounds; +Inf behind the last bucket."""
+    """[steps or 1, H, B]: upper bounds; +Inf behind the last bucket."""
     counts: Floats
     """[steps, H, B]: cumulative counts; the last one goes on behind the last bucket."""
     used: frames.Ids
-    """[steps, H]: how many buckets there are."""
+    """[steps or 1, H]: how many buckets there are."""
+
+    def at(self, cells: Floats, bucket: frames.Ids) -> Floats:
+        """[steps, H]: one cell of each histogram; `cells` are like the bounds or the counts."""
+        steps, count, width = cells.shape
+        base = np.arange(count) * width + (np.arange(steps) * (count * width))[:, None]
+        found: Floats = np.ascontiguousarray(cells).reshape(-1).take(base + np.maximum(bucket, 0))
+        return found
+
+    def top(self, cells: Floats) -> Floats:
+        """[steps or 1, H]: the cell of each histogram's last bucket."""
+        return self.at(cells, self.used - 1)
+
+    def there(self) -> Flags:
+        """[steps, H]: which histograms have a bucket."""
+        return np.broadcast_to(self.used > 0, self.series.values.shape)
 
 
 def collect(ctx: Context, vec: Vec) -> Histograms | None:
@@ -59,7 +74,8 @@ def collect(ctx: Context, vec: Vec) -> Histograms | None:
         _note_bounds(ctx, vec, np.isnan(upper))
     if not len(usable):
         return None
-    vec, upper = vec.take(usable), upper[usable]
+    if len(usable) < len(vec):
+        vec, upper = vec.take(usable), upper[usable]
     keys = frames.drop(vec.labels, (_LE,))
     ids, count = frames.group_rows(keys.codes)
     first = frames.first_rows(ids, count)
@@ -67,9 +83,12 @@ def collect(ctx: Context, vec: Vec) -> Histograms | None:
     ids, upper = ids[order], upper[order]
     fresh = np.concatenate([[True], (ids[1:] != ids[:-1]) | (upper[1:] != upper[:-1])])
     starts = np.flatnonzero(fresh)
-    present = vec.mask()[:, order]
-    values = np.add.reduceat(np.where(present, vec.values[:, order], 0.0), starts, axis=1)
-    there = np.logical_or.reduceat(present, starts, axis=1)
+    values, there = vec.values.take(order, axis=1), None if vec.present is None else vec.present.take(order, axis=1)
+    if there is not None:
+        values = np.where(there, values, 0.0)
+    if len(starts) < len(order):
+        values = np.add.reduceat(values, starts, axis=1)
+        there = None if there is None else np.logical_or.reduceat(there, starts, axis=1)
     ids, upper = ids[starts], upper[starts]
     series = Vec(
         frames.take(keys, first), np.zeros((ctx.steps, count)), None, None if vec.drop is None else vec.drop[first]
@@ -89,17 +108,20 @@ def _for_metric(ctx: Context, code: int) -> str:
     return f' for metric name "{ctx.texts.text(code)}"' if code and ctx.delayed else ""
 
 
-def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there: Flags) -> Histograms:
+def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there: Flags | None) -> Histograms:
     steps, count = series.values.shape
     sizes = np.bincount(ids, minlength=count)
+    if there is None and bool((sizes == sizes[0]).all()):
+        width = int(sizes[0])
+        return Histograms(series, upper.reshape(1, count, width), values.reshape(steps, count, width), sizes[None])
     position = np.arange(len(ids)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     shape = (steps, count, int(sizes.max()))
     bounds, counts, exists = np.full(shape, np.inf), np.zeros(shape), np.zeros(shape, np.bool_)
     bounds[:, ids, position] = upper
     counts[:, ids, position] = values
-    exists[:, ids, position] = there
+    exists[:, ids, position] = True if there is None else there
     used = exists.sum(axis=2)
-    if not bool(there.all()):
+    if there is not None:
         front = np.argsort(~exists, axis=2, kind="stable")
         bounds, counts = np.take_along_axis(bounds, front, axis=2), np.take_along_axis(counts, front, axis=2)
     behind = np.arange(shape[2]) >= used[:, :, None]
@@ -107,13 +129,11 @@ def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there:
     return Histograms(series, np.where(behind, np.inf, bounds), np.where(behind, last, counts), used)
 
 
-def _top(histograms: Histograms, cells: Floats) -> Floats:
-    """[steps, H]: the cell of each histogram's last bucket."""
-    return np.take_along_axis(cells, np.maximum(histograms.used - 1, 0)[:, :, None], axis=2)[:, :, 0]
-
-
-def repaired(counts: Floats) -> tuple[Floats, Floats]:
-    """Counts made monotonic, tiny differences levelled; and by how much each was below the one before, if really so."""
+def repaired(counts: Floats) -> tuple[Floats, Floats | None]:
+    """Counts made monotonic, tiny differences levelled; and by how much each was below the one before, if some were."""
+    before, after = counts[:, :, :-1], counts[:, :, 1:]
+    if bool(((after == before) | (after - before > 4 * _SMALL * after)).all()):
+        return counts, None
     counts = counts.copy()
     lacking = np.zeros_like(counts)
     previous = counts[:, :, 0].copy()
@@ -132,13 +152,14 @@ def repaired(counts: Floats) -> tuple[Floats, Floats]:
 def measured_quantile(ctx: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
     """`histogram_quantile`, with a note about each metric whose counts had to be repaired."""
     counts, lacking = repaired(histograms.counts)
-    if bool(lacking.any()):
-        usable = (_top(histograms, histograms.bounds) == np.inf) & ((numbers[0] >= 0) & (numbers[0] <= 1))[:, None]
+    if lacking is not None and bool(lacking.any()):
+        usable = (histograms.top(histograms.bounds) == np.inf) & ((numbers[0] >= 0) & (numbers[0] <= 1))[:, None]
         _note_repairs(ctx, histograms, np.where(usable[:, :, None], lacking, 0.0))
     return quantile(dataclasses.replace(histograms, counts=counts), numbers[0])
 
 
 def _note_repairs(ctx: Context, histograms: Histograms, lacking: Floats) -> None:
+    bounds = np.broadcast_to(histograms.bounds, lacking.shape)
     names = frames.column(histograms.series.labels, labels_.NAME) if ctx.delayed else np.zeros(lacking.shape[1])
     for code in np.unique(names).tolist():
         where = (lacking > 0) & (names == code)[None, :, None]
@@ -146,8 +167,8 @@ def _note_repairs(ctx: Context, histograms: Histograms, lacking: Floats) -> None
             continue
         times = ctx.times[where.any(axis=(1, 2))]
         found = notes.Repair(
-            float(histograms.bounds[where].min()),
-            float(histograms.bounds[where].max()),
+            float(bounds[where].min()),
+            float(bounds[where].max()),
             float(lacking[where].max()),
             int(where.any(axis=2).sum()),
             int(times[0]),
@@ -165,23 +186,21 @@ def quantile(histograms: Histograms, level: Floats) -> Floats:
     """[steps, H]: the quantile by linear interpolation in its bucket; `level` [steps]. Counts must be monotonic."""
     counts = histograms.counts
     bounds, used = histograms.bounds, histograms.used
-    total = _top(histograms, counts)
+    total = histograms.top(counts)
     q = level[:, None]
     rank = q * total
     index = np.arange(counts.shape[2])
     inner = index < (used - 1)[:, :, None]
     bucket = (used - 1) - (inner & (counts >= rank[:, :, None])).sum(axis=2)
 
-    def at(cells: Floats, where: frames.Ids) -> Floats:
-        return np.take_along_axis(cells, np.maximum(where, 0)[:, :, None], axis=2)[:, :, 0]
-
+    at = histograms.at
     start = np.where(bucket > 0, at(bounds, bucket - 1), 0.0)
     before = np.where(bucket > 0, at(counts, bucket - 1), 0.0)
     end = at(bounds, bucket)
     result = start + (end - start) * ((rank - before) / (at(counts, bucket) - before))
     result = np.where((bucket == 0) & (end <= 0), end, result)
     result = np.where(bucket == used - 1, at(bounds, used - 2), result)
-    empty = (_top(histograms, bounds) != np.inf) | (used < 2) | (total == 0)
+    empty = (histograms.top(bounds) != np.inf) | (used < 2) | (total == 0)
     result = np.where(empty, np.nan, result)
     return np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.where(q > 1, np.inf, result)))
 
@@ -189,10 +208,10 @@ def quantile(histograms: Histograms, level: Floats) -> Floats:
 def fraction(histograms: Histograms, low: Floats, high: Floats) -> Floats:
     """[steps, H]: the share of observations in (low, high]; both [steps]."""
     lower, upper = low[:, None], high[:, None]
-    total = _top(histograms, histograms.counts)
+    total = histograms.top(histograms.counts)
     part = (_rank(histograms, upper, total) - _rank(histograms, lower, total)) / total
     part = np.where(lower >= upper, 0.0, part)
-    bad = (_top(histograms, histograms.bounds) != np.inf) | (total == 0) | np.isnan(lower) | np.isnan(upper)
+    bad = (histograms.top(histograms.bounds) != np.inf) | (total == 0) | np.isnan(lower) | np.isnan(upper)
     return np.where(bad, np.nan, part)
 
 
@@ -235,7 +254,7 @@ class HistogramFunction(VectorNode):
             return ctx.nothing()
         series = histograms.series
         values = self.measure(ctx, histograms, numbers)
-        return unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))
+        return unnamed(ctx, Vec(series.labels, values, histograms.there(), series.drop))
 
 
 class Quantiles(VectorNode):
@@ -267,7 +286,7 @@ class Quantiles(VectorNode):
     def _each(self, ctx: Context, histograms: Histograms, level: Floats) -> Iterator[Vec]:
         """The quantile's series: one for each histogram and each value that the level has at some step."""
         series = histograms.series
-        values, there = measured_quantile(ctx, histograms, [level]), histograms.used > 0
+        values, there = measured_quantile(ctx, histograms, [level]), histograms.there()
         for wanted in np.unique(level).tolist():
             now = np.isnan(level) if np.isnan(wanted) else level == wanted
             vec = unnamed(ctx, Vec(series.labels, values, there & now[:, None], series.drop))

@@ -65,7 +65,7 @@ class Panel:
         """[steps, G] to something that broadcasts with [steps, columns]."""
         if self.owner is None or self.rank is not None:
             return grouped
-        return grouped[:, self.owner]
+        return grouped.take(self.owner, axis=1)
 
     def pick(self, rows: Rows) -> Floats:
         """[steps, columns]: the values at these rows ([steps, G])."""
@@ -76,8 +76,12 @@ class Panel:
             first = int(rows[0, 0])
             if bool((rows == first).all()):
                 return self.values[first : first + 1]
-        wide = rows if self.owner is None or self.rank is not None else rows[:, self.owner]
-        return np.take_along_axis(self.values, wide, axis=0)
+        wide = self.wide(rows)
+        if not self.values.flags.c_contiguous:
+            return np.take_along_axis(self.values, wide, axis=0)
+        width = self.values.shape[1]
+        found: Floats = self.values.reshape(-1).take(wide * width + np.arange(width))
+        return found
 
     def pick_time(self, rows: Rows) -> Times:
         """[steps, G]: the times at these rows."""

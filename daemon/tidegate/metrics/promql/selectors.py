@@ -119,6 +119,7 @@ class Subquery(RangeNode):
     def _grid(self, ctx: Context, first: int, last: int) -> Times:
         step = self.step or ctx.subquery_step
         begin = (first - self.span) // step * step + step
+        ctx.budget.hold((last - begin) // step + 1)
         return np.arange(begin, last + 1, step, dtype=np.int64)
 
     def plan(self, ctx: Context, first: int, last: int) -> None:

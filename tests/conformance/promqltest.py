@@ -41,7 +41,9 @@ class Store(memory_series.MemorySeries):
         self.unloadable: list[labels_.Labels] = []
         self.wanted = False
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> columns.Selection:
         tests = [memory_series.test(matcher) for matcher in matchers]
         self.wanted |= any(all(test(labels) for test in tests) for labels in self.unloadable)
         return super().select(matchers, start_ms, end_ms)

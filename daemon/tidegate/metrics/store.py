@@ -116,13 +116,18 @@ class Store:
                 if self._expired(one):
                     self._remove(key)
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> columns.Selection:
         """See `columns.SeriesReader`."""
         with self._lock:
             plan = [
                 (wanted, one.ring, *one.ring.span(start_ms, end_ms), one.gap_row)
                 for one, wanted in self._directory.find(tuple(matchers))
             ]
+            cells = sum(len(wanted) * (end - first) for wanted, _, first, end, _ in plan)
+            if most is not None and cells > most:
+                raise columns.TooManyError(cells)
             frame = self._directory.frame(tuple(matchers))
         blocks, gone, start = [], [], 0
         for wanted, data, first, end, gap_row in plan:

@@ -139,7 +139,7 @@ def test_the_same_series_from_two_sources_is_one_series() -> None:
         def pool(self) -> columns.StringPool:
             return pool
 
-        def select(self, matchers: object, start_ms: int, end_ms: int) -> columns.Selection:
+        def select(self, matchers: object, start_ms: int, end_ms: int, most: int | None = None) -> columns.Selection:
             old = columns.Block(np.array([0, 15000]), np.array([[1.0, 5.0], [2.0, 6.0]]), gaps=False)
             new = columns.Block(np.array([31000, 46000]), np.array([[3.0], [4.0]]), gaps=False)
             return columns.Selection(columns.frame(pool, [labels, other, labels]), (old, new))
@@ -289,7 +289,9 @@ def test_matchers_reach_the_store_as_written() -> None:
     seen: list[object] = []
 
     class Spy(memory_series.MemorySeries):
-        def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+        def select(
+            self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+        ) -> columns.Selection:
             seen.extend([*matchers, start_ms, end_ms])
             return super().select((), start_ms, end_ms)
 

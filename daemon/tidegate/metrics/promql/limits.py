@@ -22,6 +22,11 @@ class Budget:
         self._deadline = timer() + timeout
         self.samples = 0
 
+    @property
+    def left(self) -> int:
+        """Samples that may still be loaded."""
+        return self._limit - self.samples
+
     def spend(self, samples: int) -> None:
         """Count samples that a selector loaded. Raises `QueryError`."""
         self.samples += samples

@@ -49,7 +49,11 @@ class When:
 
 def load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: int) -> columns.Selection:
     """The samples in (start, end], paid for from the query's budget."""
-    selection = ctx.reader.select(matchers, start, end)
+    try:
+        selection = ctx.reader.select(matchers, start, end, ctx.budget.left)
+    except columns.TooManyError as error:
+        ctx.budget.spend(error.samples)
+        raise
     ctx.budget.spend(sum(block.values.size for block in selection.blocks))
     return selection
 

@@ -19,7 +19,7 @@ import numpy as np
 from tests.conformance import promqlscript
 from tests.support import memory_series
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, engine, extended, selectors, syntax
+from tidegate.metrics.promql import engine, extended, invariance, selectors, syntax
 from tidegate.metrics.promql.notes import Notes
 from tidegate.metrics.promql.values import Node
 from tidegate.model import alerts, problems, series
@@ -278,7 +278,7 @@ class Runner:
             raise AssertionError(f"as a range query: {error}") from None
 
     def _again_pinned(self, command: promqlscript.Eval) -> None:
-        if compiler.time_dependent(syntax.parse(command.expr, experimental=True)):
+        if invariance.time_dependent(syntax.parse(command.expr, experimental=True)):
             return
         at = command.start
         for other in {-10 * at, 0, at // 5, at, 10 * at} if at else {-1000, 0, 1000}:

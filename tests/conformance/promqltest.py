@@ -19,7 +19,7 @@ import numpy as np
 from tests.conformance import promqlscript
 from tests.support import memory_series
 from tidegate.metrics import columns
-from tidegate.metrics.promql import compiler, engine, extended, selectors, syntax
+from tidegate.metrics.promql import engine, extended, invariance, selectors, syntax
 from tidegate.metrics.promql.notes import Notes
 from tidegate.metrics.promql.values import Node
 from tidegate.model import alerts, problems, series
@@ -41,7 +41,9 @@ class Store(memory_series.MemorySeries):
         self.unloadable: list[labels_.Labels] = []
         self.wanted = False
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> columns.Selection:
         tests = [memory_series.test(matcher) for matcher in matchers]
         self.wanted |= any(all(test(labels) for test in tests) for labels in self.unloadable)
         return super().select(matchers, start_ms, end_ms)
@@ -276,7 +278,7 @@ class Runner:
             raise AssertionError(f"as a range query: {error}") from None
 
     def _again_pinned(self, command: promqlscript.Eval) -> None:
-        if compiler.time_dependent(syntax.parse(command.expr, experimental=True)):
+        if invariance.time_dependent(syntax.parse(command.expr, experimental=True)):
             return
         at = command.start
         for other in {-10 * at, 0, at // 5, at, 10 * at} if at else {-1000, 0, 1000}:

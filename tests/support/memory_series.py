@@ -58,7 +58,9 @@ class MemorySeries:
         times = (round((start + step * index) * 1000) for index in range(len(values)))
         self.add(labels_.make({**pairs, labels_.NAME: name} if name else pairs), zip(times, values, strict=False))
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> columns.Selection:
         rows: dict[tuple[int, ...], list[tuple[labels_.Labels, list[int]]]] = {}
         checks = [test(matcher) for matcher in matchers]
         for labels, points in self.series.items():

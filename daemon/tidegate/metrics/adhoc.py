@@ -72,11 +72,13 @@ class Adhoc:
 
     def formatted(self, expr: str) -> str:
         """See `ports.Queries`."""
-        return printer.pretty(syntax.parse(expr, experimental=self._engine.experimental))
+        with syntax.bounded():
+            return printer.pretty(syntax.parse(expr, experimental=self._engine.experimental))
 
     def parsed(self, expr: str) -> Mapping[str, Any]:
         """See `ports.Queries`."""
-        return treejson.written(syntax.parse(expr, experimental=self._engine.experimental))
+        with syntax.bounded():
+            return treejson.written(syntax.parse(expr, experimental=self._engine.experimental))
 
     def _prepared(self, expr: str, lookback: float) -> engine.PreparedQuery:
         return (self._engine.with_lookback(lookback) if lookback else self._engine).prepare(expr)

@@ -95,6 +95,14 @@ class Selection:
     blocks: tuple[Block, ...]
 
 
+class TooManyError(Exception):
+    """A selection has more samples than whoever asked can take."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+        super().__init__(f"{samples} samples")
+
+
 class SeriesReader(Protocol):
     """What the PromQL engine needs of a store."""
 
@@ -102,8 +110,11 @@ class SeriesReader(Protocol):
     def pool(self) -> StringPool:
         """The string pool of everything it selects."""
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> Selection:
         """Series that match all matchers and have a sample or marker in (start_ms, end_ms], with those samples.
 
         Matchers on `__name__` are ordinary matchers. Called from any thread; the arrays stay as they are while in use.
+        May raise `TooManyError` before it copies more than `most` samples.
         """

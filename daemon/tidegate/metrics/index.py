@@ -52,11 +52,14 @@ class Index:
         self._place = {labels_.NAME: 0}
         self._codes = np.zeros((FIRST, 1), np.int32)
         self._used = np.zeros(FIRST, np.bool_)
+        self._asked: tuple[tuple[str, ...], npt.NDArray[np.int64] | None] = ((), None)
+        """The names last asked for with their places; None where one is not here."""
 
     def put(self, column: int, labels: labels_.Labels) -> None:
         """A column belongs to a series from now on."""
         for name, _ in labels:
             if name not in self._place:
+                self._asked = (), None
                 self._place[name] = len(self.names)
                 self.names.append(name)
         if column >= len(self._used) or len(self.names) > self._codes.shape[1]:
@@ -83,8 +86,14 @@ class Index:
             found = found[accepted] if place is not None else found if bool(accepted[0]) else found[:0]
         return found
 
-    def codes(self, found: npt.NDArray[np.int64], names: Sequence[str]) -> npt.NDArray[np.int32]:
+    def codes(self, found: npt.NDArray[np.int64], names: tuple[str, ...]) -> npt.NDArray[np.int32]:
         """[series, names] codes of some columns."""
+        if names != self._asked[0]:
+            places = [self._place.get(name, -1) for name in names]
+            self._asked = names, None if -1 in places else np.array(places)
+        if self._asked[1] is not None:
+            whole: npt.NDArray[np.int32] = self._codes[found[:, None], self._asked[1]]
+            return whole
         out = np.zeros((found.size, len(names)), np.int32)
         for target, name in enumerate(names):
             place = self._place.get(name)

@@ -19,6 +19,12 @@ class Nothing:
         """See `columns.SeriesReader`."""
         return self._pool
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:  # noqa: ARG002
+    def select(
+        self,
+        matchers: Sequence[alerts.Matcher],  # noqa: ARG002
+        start_ms: int,  # noqa: ARG002
+        end_ms: int,  # noqa: ARG002
+        most: int | None = None,  # noqa: ARG002
+    ) -> columns.Selection:
         """Nothing, whatever is asked."""
         return columns.Selection(columns.frame(self._pool, ()), ())

@@ -99,10 +99,10 @@ class Ring:
 
     def span(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         """Numbers [first, end) of the readable rows with start_ms < time <= end_ms."""
-        first, end = self.first, self.rows
+        end = self.rows
+        first = max(end - (self.slots - SPARE), 0)
         times = self.row_times(first, end)
-        low, high = np.searchsorted(times, (start_ms, end_ms), side="right")
-        return first + int(low), first + int(high)
+        return first + int(times.searchsorted(start_ms, "right")), first + int(times.searchsorted(end_ms, "right"))
 
     def resized(self, slots: int, columns: int) -> Ring:
         """The same readable rows in a ring of another shape, under the same path; this one stays readable."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.kit import telemetry
-from tidegate.metrics import columns, directory, index, ring
+from tidegate.metrics import columns, directory, ring
 from tidegate.metrics import table as table_
 from tidegate.model import alerts, ports, problems, series
 from tidegate.model import labels as labels_
@@ -42,7 +42,7 @@ class Store:
         self._log = telemetry.logger("store")
         self._lock = threading.RLock()
         self._pool = columns.StringPool()
-        self._directory = directory.Directory(index.Verdicts(self._pool))
+        self._directory = directory.Directory(self._pool)
         self._tables: dict[str, table_.Table] = {}
         self._retention, self._limit = retention, series_limit
         self._series = 0
@@ -121,25 +121,34 @@ class Store:
                 if self._expired(one):
                     self._remove(key)
 
-    def select(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> columns.Selection:
+    def select(
+        self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
+    ) -> columns.Selection:
         """See `columns.SeriesReader`."""
         with self._lock:
             plan = [
-                (one, wanted, one.ring, *one.ring.span(start_ms, end_ms), one.gap_row)
+                (wanted, one.ring, *one.ring.span(start_ms, end_ms), one.gap_row)
                 for one, wanted in self._directory.find(tuple(matchers))
             ]
-            names = sorted({name for one, *_ in plan for name in one.index.names})
-            codes = [one.index.codes(wanted, names) for one, wanted, *_ in plan]
-        blocks, frames = [], []
-        for (_, wanted, data, first, end, gap_row), code in zip(plan, codes, strict=True):
-            shown = wanted < data.columns  # a series whose first row was not written yet has no cells
-            block, kept = _block(data, wanted[shown], first, end, gap_row)
+            cells = sum(len(wanted) * (end - first) for wanted, _, first, end, _ in plan)
+            if most is not None and cells > most:
+                raise columns.TooManyError(cells)
+            frame = self._directory.frame(tuple(matchers))
+        blocks, gone, start = [], [], 0
+        for wanted, data, first, end, gap_row in plan:
+            # A series whose first row was not written yet has no cells.
+            shown = len(wanted) if int(wanted[-1]) < data.columns else int(np.searchsorted(wanted, data.columns))
+            block, kept = _block(data, wanted[:shown], first, end, gap_row)
             if block is not None:
                 blocks.append(block)
-                frames.append(code[shown] if kept is None else code[shown][kept])
-        together = np.concatenate(frames) if frames else np.zeros((0, len(names)), np.int32)
-        used = np.flatnonzero(together.any(axis=0))
-        frame = columns.LabelFrame(self._pool, tuple(names[place] for place in used), together[:, used])
+            if block is None or kept is not None or shown < len(wanted):
+                there = np.zeros(len(wanted), np.bool_)
+                there[:shown] = block is not None if kept is None else kept
+                gone.append(start + np.flatnonzero(~there))
+            start += len(wanted)
+        if gone:
+            rows = np.delete(np.arange(len(frame)), np.concatenate(gone))
+            frame = directory.used(columns.LabelFrame(self._pool, frame.names, frame.codes[rows]))
         return columns.Selection(frame, tuple(blocks))
 
     def labels(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> list[labels_.Labels]:

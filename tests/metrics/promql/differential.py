@@ -32,7 +32,7 @@ FEATURES = (
     "promql-experimental-functions,promql-duration-expr,promql-extended-range-selectors,promql-binop-fill-modifiers"
 )
 _POSITION = re.compile(r" \(\d+:\d+\)$")
-_SAMPLES = re.compile(r" over -?\d+ samples")
+_SAMPLES = re.compile(r" with a max diff of \S+, over -?\d+ samples")
 _SPREAD = re.compile("std|deriv|predict|rate")
 _TIMES = re.compile("ts_of|timestamp|time|start|end")
 _SHOWN_NOTES = 10
@@ -124,7 +124,8 @@ def _their_outcome(body: Any) -> Outcome:
 
 
 def _note(text: str) -> str:
-    """Without the place in the query, and without a number that Prometheus doubles each time it puts two notes together."""
+    """Without the place in the query, and without numbers: a difference cut to two digits, and a count
+    that Prometheus doubles each time it puts two notes together."""
     return _SAMPLES.sub("", _POSITION.sub("", text))
 
 

@@ -11,10 +11,11 @@ import pytest
 from tests.support import memory_series
 from tidegate.kit import clock as clock_
 from tidegate.kit import telemetry
+from tidegate.metrics import columns
 from tidegate.metrics import store as store_
 from tidegate.metrics.promql import engine
+from tidegate.model import alerts, problems, series
 from tidegate.model import labels as labels_
-from tidegate.model import series
 
 QUERIES = [
     "hits_total",
@@ -32,6 +33,15 @@ QUERIES = [
 class _Still(clock_.SystemClock):
     def now(self) -> float:
         return 10_000.0
+
+
+def test_too_many_samples_are_refused_before_they_are_read(tmp_path: pathlib.Path) -> None:
+    store, _ = _fill(tmp_path)
+    with pytest.raises(columns.TooManyError):
+        store.select((alerts.Matcher("__name__", "=", "hits_total"),), 0, 10**9, 100)
+    with pytest.raises(problems.QueryError, match="too many samples into memory"):
+        engine.Engine(store, sample_limit=100).prepare("rate(hits_total[10m])").instant(9_900)
+    assert engine.Engine(store, sample_limit=3000).prepare("rate(hits_total[10m])").instant(9_900)
 
 
 def _fill(folder: pathlib.Path) -> tuple[store_.Store, memory_series.MemorySeries]:

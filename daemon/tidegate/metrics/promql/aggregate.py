@@ -92,11 +92,11 @@ class _Runs:
 
 def _runs(vec: Vec, groups: Groups) -> _Runs:
     plain = groups.count == 1
-    values = vec.values if plain else vec.values[:, groups.order]
+    values = vec.values if plain else vec.values.take(groups.order, axis=1)
     if vec.present is None:
         sizes = np.diff(np.append(groups.starts, len(groups.ids))).astype(np.float64)
         return _Runs(groups, values, None, np.broadcast_to(sizes, (len(values), groups.count)))
-    present = vec.present if plain else vec.present[:, groups.order]
+    present = vec.present if plain else vec.present.take(groups.order, axis=1)
     counts = np.add.reduceat(present, groups.starts, axis=1, dtype=np.float64)
     return _Runs(groups, values, present, counts)
 

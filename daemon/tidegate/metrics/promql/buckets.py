@@ -7,18 +7,16 @@ counts that are not monotonic, and interpolation, follow Prometheus (promql/quan
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
 
 from tidegate.metrics.promql import frames, notes
-from tidegate.metrics.promql.values import Context, Flags, Floats, ScalarNode, Vec, VectorNode, merge, unnamed
+from tidegate.metrics.promql import histograms as histograms_
+from tidegate.metrics.promql.values import Context, Floats, ScalarNode, Vec, VectorNode, merge, unnamed
 from tidegate.model import labels as labels_
 
-_LE = "le"
-_FLOAT = re.compile(r"[+-]?(inf|infinity|nan|0x[0-9a-f.]+p[+-]?\d+|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
 _REPAIRED = (
     "input to histogram_quantile needed to be fixed for monotonicity "
     "(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
@@ -27,93 +25,11 @@ _SMALL = 1e-12
 _TINY = np.finfo(np.float64).tiny
 
 
-def bound(text: str) -> float | None:
-    """The upper bound that an `le` label says; None when it is not a number."""
-    if not _FLOAT.fullmatch(text):
-        return None
-    return float.fromhex(text) if "0x" in text.lower() else float(text)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Histograms:
-    """Classic histograms: H of them, with up to B buckets each, ascending and moved to the front."""
-
-    series: Vec
-    """Label sets without `le`; the values mean nothing."""
-    bounds: Floats
-    """[steps, H, B]: upper bounds; +Inf behind the last bucket."""
-    counts: Floats
-    """[steps, H, B]: cumulative counts; the last one goes on behind the last bucket."""
-    used: frames.Ids
-    """[steps, H]: how many buckets there are."""
-
-
-def collect(ctx: Context, vec: Vec) -> Histograms | None:
-    """Put the buckets of a vector together. Series without a usable `le` are left out, as in Prometheus."""
-    codes = frames.column(vec.labels, _LE)
-    distinct, inverse = np.unique(codes, return_inverse=True)
-    parsed = [bound(ctx.texts.text(code)) for code in distinct.tolist()]
-    upper = np.array([np.nan if each is None else each for each in parsed])[inverse] if len(codes) else np.zeros(0)
-    usable = np.flatnonzero(~np.isnan(upper))
-    if len(usable) < len(vec):
-        _note_bounds(ctx, vec, np.isnan(upper))
-    if not len(usable):
-        return None
-    vec, upper = vec.take(usable), upper[usable]
-    keys = frames.drop(vec.labels, (_LE,))
-    ids, count = frames.group_rows(keys.codes)
-    first = frames.first_rows(ids, count)
-    order = np.lexsort((upper, ids))
-    ids, upper = ids[order], upper[order]
-    fresh = np.concatenate([[True], (ids[1:] != ids[:-1]) | (upper[1:] != upper[:-1])])
-    starts = np.flatnonzero(fresh)
-    present = vec.mask()[:, order]
-    values = np.add.reduceat(np.where(present, vec.values[:, order], 0.0), starts, axis=1)
-    there = np.logical_or.reduceat(present, starts, axis=1)
-    ids, upper = ids[starts], upper[starts]
-    series = Vec(
-        frames.take(keys, first), np.zeros((ctx.steps, count)), None, None if vec.drop is None else vec.drop[first]
-    )
-    return _arrange(series, ids, upper, values, there)
-
-
-def _note_bounds(ctx: Context, vec: Vec, bad: Flags) -> None:
-    bad = bad if vec.present is None else bad & vec.present.any(axis=0)
-    rows = frames.project(vec.labels, (_LE, labels_.NAME))[bad]
-    for bound_code, name_code in np.unique(rows, axis=0).tolist():
-        text = f'bucket label "le" is missing or has a malformed value of "{ctx.texts.text(bound_code)}"'
-        ctx.notes.warn(text + _for_metric(ctx, name_code))
-
-
-def _for_metric(ctx: Context, code: int) -> str:
-    return f' for metric name "{ctx.texts.text(code)}"' if code and ctx.delayed else ""
-
-
-def _arrange(series: Vec, ids: frames.Ids, upper: Floats, values: Floats, there: Flags) -> Histograms:
-    steps, count = series.values.shape
-    sizes = np.bincount(ids, minlength=count)
-    position = np.arange(len(ids)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    shape = (steps, count, int(sizes.max()))
-    bounds, counts, exists = np.full(shape, np.inf), np.zeros(shape), np.zeros(shape, np.bool_)
-    bounds[:, ids, position] = upper
-    counts[:, ids, position] = values
-    exists[:, ids, position] = there
-    used = exists.sum(axis=2)
-    if not bool(there.all()):
-        front = np.argsort(~exists, axis=2, kind="stable")
-        bounds, counts = np.take_along_axis(bounds, front, axis=2), np.take_along_axis(counts, front, axis=2)
-    behind = np.arange(shape[2]) >= used[:, :, None]
-    last = np.take_along_axis(counts, np.maximum(used - 1, 0)[:, :, None], axis=2)
-    return Histograms(series, np.where(behind, np.inf, bounds), np.where(behind, last, counts), used)
-
-
-def _top(histograms: Histograms, cells: Floats) -> Floats:
-    """[steps, H]: the cell of each histogram's last bucket."""
-    return np.take_along_axis(cells, np.maximum(histograms.used - 1, 0)[:, :, None], axis=2)[:, :, 0]
-
-
-def repaired(counts: Floats) -> tuple[Floats, Floats]:
-    """Counts made monotonic, tiny differences levelled; and by how much each was below the one before, if really so."""
+def repaired(counts: Floats) -> tuple[Floats, Floats | None]:
+    """Counts made monotonic, tiny differences levelled; and by how much each was below the one before, if some were."""
+    before, after = counts[:, :, :-1], counts[:, :, 1:]
+    if bool(((after == before) | (after - before > 4 * _SMALL * after)).all()):
+        return counts, None
     counts = counts.copy()
     lacking = np.zeros_like(counts)
     previous = counts[:, :, 0].copy()
@@ -129,16 +45,17 @@ def repaired(counts: Floats) -> tuple[Floats, Floats]:
     return counts, lacking
 
 
-def measured_quantile(ctx: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
+def measured_quantile(ctx: Context, histograms: histograms_.Histograms, numbers: list[Floats]) -> Floats:
     """`histogram_quantile`, with a note about each metric whose counts had to be repaired."""
     counts, lacking = repaired(histograms.counts)
-    if bool(lacking.any()):
-        usable = (_top(histograms, histograms.bounds) == np.inf) & ((numbers[0] >= 0) & (numbers[0] <= 1))[:, None]
+    if lacking is not None and bool(lacking.any()):
+        usable = (histograms.top(histograms.bounds) == np.inf) & ((numbers[0] >= 0) & (numbers[0] <= 1))[:, None]
         _note_repairs(ctx, histograms, np.where(usable[:, :, None], lacking, 0.0))
     return quantile(dataclasses.replace(histograms, counts=counts), numbers[0])
 
 
-def _note_repairs(ctx: Context, histograms: Histograms, lacking: Floats) -> None:
+def _note_repairs(ctx: Context, histograms: histograms_.Histograms, lacking: Floats) -> None:
+    bounds = np.broadcast_to(histograms.bounds, lacking.shape)
     names = frames.column(histograms.series.labels, labels_.NAME) if ctx.delayed else np.zeros(lacking.shape[1])
     for code in np.unique(names).tolist():
         where = (lacking > 0) & (names == code)[None, :, None]
@@ -146,57 +63,55 @@ def _note_repairs(ctx: Context, histograms: Histograms, lacking: Floats) -> None
             continue
         times = ctx.times[where.any(axis=(1, 2))]
         found = notes.Repair(
-            float(histograms.bounds[where].min()),
-            float(histograms.bounds[where].max()),
+            float(bounds[where].min()),
+            float(bounds[where].max()),
             float(lacking[where].max()),
             int(where.any(axis=2).sum()),
             int(times[0]),
             int(times[-1]),
         )
-        ctx.notes.repaired(_REPAIRED + _for_metric(ctx, int(code)), found)
+        ctx.notes.repaired(_REPAIRED + histograms_.for_metric(ctx, int(code)), found)
 
 
-def measured_fraction(_: Context, histograms: Histograms, numbers: list[Floats]) -> Floats:
+def measured_fraction(_: Context, histograms: histograms_.Histograms, numbers: list[Floats]) -> Floats:
     """`histogram_fraction`."""
     return fraction(histograms, numbers[0], numbers[1])
 
 
-def quantile(histograms: Histograms, level: Floats) -> Floats:
+def quantile(histograms: histograms_.Histograms, level: Floats) -> Floats:
     """[steps, H]: the quantile by linear interpolation in its bucket; `level` [steps]. Counts must be monotonic."""
     counts = histograms.counts
     bounds, used = histograms.bounds, histograms.used
-    total = _top(histograms, counts)
+    total = histograms.top(counts)
     q = level[:, None]
     rank = q * total
     index = np.arange(counts.shape[2])
     inner = index < (used - 1)[:, :, None]
     bucket = (used - 1) - (inner & (counts >= rank[:, :, None])).sum(axis=2)
 
-    def at(cells: Floats, where: frames.Ids) -> Floats:
-        return np.take_along_axis(cells, np.maximum(where, 0)[:, :, None], axis=2)[:, :, 0]
-
+    at = histograms.at
     start = np.where(bucket > 0, at(bounds, bucket - 1), 0.0)
     before = np.where(bucket > 0, at(counts, bucket - 1), 0.0)
     end = at(bounds, bucket)
     result = start + (end - start) * ((rank - before) / (at(counts, bucket) - before))
     result = np.where((bucket == 0) & (end <= 0), end, result)
     result = np.where(bucket == used - 1, at(bounds, used - 2), result)
-    empty = (_top(histograms, bounds) != np.inf) | (used < 2) | (total == 0)
+    empty = (histograms.top(bounds) != np.inf) | (used < 2) | (total == 0)
     result = np.where(empty, np.nan, result)
     return np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.where(q > 1, np.inf, result)))
 
 
-def fraction(histograms: Histograms, low: Floats, high: Floats) -> Floats:
+def fraction(histograms: histograms_.Histograms, low: Floats, high: Floats) -> Floats:
     """[steps, H]: the share of observations in (low, high]; both [steps]."""
     lower, upper = low[:, None], high[:, None]
-    total = _top(histograms, histograms.counts)
+    total = histograms.top(histograms.counts)
     part = (_rank(histograms, upper, total) - _rank(histograms, lower, total)) / total
     part = np.where(lower >= upper, 0.0, part)
-    bad = (_top(histograms, histograms.bounds) != np.inf) | (total == 0) | np.isnan(lower) | np.isnan(upper)
+    bad = (histograms.top(histograms.bounds) != np.inf) | (total == 0) | np.isnan(lower) | np.isnan(upper)
     return np.where(bad, np.nan, part)
 
 
-def _rank(histograms: Histograms, value: Floats, total: Floats) -> Floats:
+def _rank(histograms: histograms_.Histograms, value: Floats, total: Floats) -> Floats:
     """[steps, H]: how many observations are at or below `value`."""
     bounds, counts = histograms.bounds, histograms.counts
     floor = np.where(bounds[:, :, 0] <= 0, -np.inf, 0.0)
@@ -214,7 +129,7 @@ def _rank(histograms: Histograms, value: Floats, total: Floats) -> Floats:
     return np.minimum(rank, total)
 
 
-Measure: TypeAlias = Callable[[Context, Histograms, list[Floats]], Floats]
+Measure: TypeAlias = Callable[[Context, histograms_.Histograms, list[Floats]], Floats]
 
 
 class HistogramFunction(VectorNode):
@@ -230,12 +145,12 @@ class HistogramFunction(VectorNode):
         numbers = [number.scalar(ctx) for number in self.numbers]
         if self.measure is measured_quantile:
             ctx.notes.check_quantiles(numbers[0])
-        histograms = collect(ctx, self.operand.vector(ctx))
+        histograms = histograms_.collect(ctx, self.operand.vector(ctx))
         if histograms is None:
             return ctx.nothing()
         series = histograms.series
         values = self.measure(ctx, histograms, numbers)
-        return unnamed(ctx, Vec(series.labels, values, histograms.used > 0, series.drop))
+        return unnamed(ctx, Vec(series.labels, values, histograms.there(), series.drop))
 
 
 class Quantiles(VectorNode):
@@ -251,7 +166,7 @@ class Quantiles(VectorNode):
         levels = [level.scalar(ctx) for level in self.levels]
         for level in levels:
             ctx.notes.check_quantiles(level)
-        histograms = collect(ctx, self.operand.vector(ctx))
+        histograms = histograms_.collect(ctx, self.operand.vector(ctx))
         if histograms is None:
             return ctx.nothing()
         parts = [part for level in levels for part in self._each(ctx, histograms, level)]
@@ -264,10 +179,10 @@ class Quantiles(VectorNode):
         )
         return merge(together)
 
-    def _each(self, ctx: Context, histograms: Histograms, level: Floats) -> Iterator[Vec]:
+    def _each(self, ctx: Context, histograms: histograms_.Histograms, level: Floats) -> Iterator[Vec]:
         """The quantile's series: one for each histogram and each value that the level has at some step."""
         series = histograms.series
-        values, there = measured_quantile(ctx, histograms, [level]), histograms.used > 0
+        values, there = measured_quantile(ctx, histograms, [level]), histograms.there()
         for wanted in np.unique(level).tolist():
             now = np.isnan(level) if np.isnan(wanted) else level == wanted
             vec = unnamed(ctx, Vec(series.labels, values, there & now[:, None], series.drop))

@@ -15,16 +15,15 @@ from tidegate.metrics.promql import (
     aggregate,
     buckets,
     calls,
-    distribution,
     durations,
     experimental,
     extended,
+    functions,
     info,
-    lines,
+    invariance,
     matching,
     naming,
     operators,
-    overtime,
     pointwise,
     ranking,
     rates,
@@ -38,35 +37,7 @@ from tidegate.metrics.promql.values import Node, RangeNode, ScalarNode, StringNo
 from tidegate.model import labels as labels_
 from tidegate.model import problems
 
-_WINDOW: Mapping[str, rates.Function] = MappingProxyType(
-    {
-        "irate": rates.instant(counter=True),
-        "idelta": rates.instant(counter=False),
-        "changes": rates.counted(resets=False),
-        "resets": rates.counted(resets=True),
-        "deriv": lines.slope,
-        "avg_over_time": overtime.average,
-        "sum_over_time": overtime.total,
-        "min_over_time": overtime.extreme("min"),
-        "max_over_time": overtime.extreme("max"),
-        "count_over_time": overtime.count,
-        "last_over_time": overtime.last,
-        "first_over_time": overtime.first,
-        "present_over_time": overtime.present,
-        "stddev_over_time": distribution.deviation,
-        "stdvar_over_time": distribution.variance,
-        "mad_over_time": distribution.median_deviation,
-        "ts_of_first_over_time": overtime.time_of_first,
-        "ts_of_last_over_time": overtime.time_of_last,
-        "ts_of_max_over_time": overtime.time_of_extreme("max"),
-        "ts_of_min_over_time": overtime.time_of_extreme("min"),
-    }
-)
-_EXTRAPOLATED = MappingProxyType({"rate": (True, True), "increase": (True, False), "delta": (False, False)})
-_KEEPS_NAME = frozenset({"last_over_time", "first_over_time"})
 _NATIVE = frozenset({"histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"})
-_QUERY_TIMES = ("start", "end", "range", "step")
-_UNSAFE = frozenset({"predict_linear", "time", "timestamp", *pointwise.DATES, *_QUERY_TIMES})
 
 
 def compiled(expr: tree.Expr) -> Node:
@@ -81,31 +52,6 @@ def compiled(expr: tree.Expr) -> Node:
     return _vector(expr)
 
 
-def fixed(expr: tree.Expr) -> bool:
-    """Whether the value is the same at every step."""
-    match expr:
-        case tree.VectorSelector() | tree.Subquery():
-            return _pinned(expr.when)
-        case tree.MatrixSelector():
-            return _pinned(expr.selector.when)
-        case tree.Call():
-            return expr.name not in _UNSAFE and all(fixed(each) for each in expr.args)
-        case tree.Aggregate():
-            return fixed(expr.expr)  # as Prometheus: of a parameter that changes, the first value counts
-    return all(fixed(child) for child in tree.children(expr))
-
-
-def _pinned(when: tree.When) -> bool:
-    return when.timestamp is not None or bool(when.edge)
-
-
-def time_dependent(expr: tree.Expr) -> bool:
-    """Whether it calls a function that depends on the step's time even when its arguments do not."""
-    if isinstance(expr, tree.Call) and expr.name in _UNSAFE:
-        return True
-    return any(time_dependent(child) for child in tree.children(expr))
-
-
 def _text(expr: tree.Expr) -> str:
     expr = tree.unwrapped(expr)
     if not isinstance(expr, tree.StringLiteral):
@@ -116,7 +62,7 @@ def _text(expr: tree.Expr) -> str:
 def _vector(expr: tree.Expr) -> VectorNode:
     expr = tree.unwrapped(expr)
     node = _bare_vector(expr)
-    return calls.Fixed(node) if not isinstance(expr, tree.VectorSelector) and fixed(expr) else node
+    return calls.Fixed(node) if not isinstance(expr, tree.VectorSelector) and invariance.fixed(expr) else node
 
 
 def _bare_vector(expr: tree.Expr) -> VectorNode:
@@ -242,13 +188,13 @@ def _call(expr: tree.Call) -> VectorNode:
         if isinstance(arg, tree.MatrixSelector) and arg.selector.extended:
             window = _extended(arg.selector, durations.milliseconds(arg.span))
             return calls.Unnamed(extended.ExtendedCall(name, window))
-    if name in _EXTRAPOLATED:
+    if name in functions.EXTRAPOLATED:
         operand = _range(args[0])
-        counter, per_second = _EXTRAPOLATED[name]
+        counter, per_second = functions.EXTRAPOLATED[name]
         make_call = calls.CounterCall if counter else calls.WindowCall
         return make_call(rates.extrapolated(operand.span, counter=counter, per_second=per_second), operand)
-    if name in _WINDOW:
-        return calls.WindowCall(_WINDOW[name], _range(args[0]), keeps_name=name in _KEEPS_NAME)
+    if name in functions.WINDOW:
+        return calls.WindowCall(functions.WINDOW[name], _range(args[0]), keeps_name=name in functions.KEEPS_NAME)
     if name in pointwise.MATHS:
         return calls.Pointwise(pointwise.MATHS[name], _vector(args[0]))
     if name in pointwise.DATES:

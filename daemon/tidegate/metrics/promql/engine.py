@@ -94,22 +94,23 @@ class Engine:
     def prepare(self, expr: str) -> PreparedQuery:
         """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported."""
         options = self._options
-        parsed = syntax.parse(expr, experimental=options.experimental)
-        dynamic = durations.dynamic(parsed)
-        root = compiler.compiled(durations.resolved(parsed, SAMPLE, SAMPLE))
-        op, number = facts.comparison(parsed)
-        return PreparedQuery(
-            expr=expr,
-            names=facts.names(parsed),
-            lookback=facts.lookback(parsed, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
-            lower_is_worse=op in {"<", "<="},
-            threshold=f"{op} {number}" if number else "",
-            _root=root,
-            _parsed=parsed,
-            _dynamic=parsed if dynamic else None,
-            _reader=self._reader,
-            _options=options,
-        )
+        with syntax.bounded():
+            parsed = syntax.parse(expr, experimental=options.experimental)
+            dynamic = durations.dynamic(parsed)
+            root = compiler.compiled(durations.resolved(parsed, SAMPLE, SAMPLE))
+            op, number = facts.comparison(parsed)
+            return PreparedQuery(
+                expr=expr,
+                names=facts.names(parsed),
+                lookback=facts.lookback(parsed, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
+                lower_is_worse=op in {"<", "<="},
+                threshold=f"{op} {number}" if number else "",
+                _root=root,
+                _parsed=parsed,
+                _dynamic=parsed if dynamic else None,
+                _reader=self._reader,
+                _options=options,
+            )
 
 
 def _ms(seconds: float) -> int:

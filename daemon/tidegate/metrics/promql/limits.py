@@ -22,6 +22,11 @@ class Budget:
         self._deadline = timer() + timeout
         self.samples = 0
 
+    @property
+    def left(self) -> int:
+        """Samples that may still be loaded."""
+        return self._limit - self.samples
+
     def spend(self, samples: int) -> None:
         """Count samples that a selector loaded. Raises `QueryError`."""
         self.samples += samples
@@ -30,12 +35,12 @@ class Budget:
     def hold(self, samples: int) -> None:
         """Refuse an intermediate result that is too large, before it is made."""
         if samples > self._limit:
-            what = f"query processing would load too many samples into memory (more than {self._limit})"
-            raise problems.QueryError(what, kind="execution")
+            what = "query processing would load too many samples into memory in query execution"
+            raise problems.QueryError(f"{what} (more than {self._limit})", kind="execution")
         self.check()
 
     def check(self) -> None:
         """Raise when the time is over."""
         if self._timer() > self._deadline:
-            what = f"query timed out after {self._timeout:g} s in expression evaluation"
+            what = f"query timed out in expression evaluation (after {self._timeout:g} s)"
             raise problems.QueryError(what, kind="timeout")

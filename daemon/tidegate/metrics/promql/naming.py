@@ -17,6 +17,7 @@ from tidegate.metrics.promql.values import Context, Flags, RangeNode, Vec, Vecto
 from tidegate.model import alerts
 from tidegate.model import labels as labels_
 
+LONGEST = 1 << 20
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
@@ -51,7 +52,14 @@ class LabelReplace(VectorNode):
 
     def _replaced(self, text: str) -> str | None:
         match = self.pattern.match(text)
-        return None if match is None else _expand(self.template, match)
+        return None if match is None else _bounded(_expand(self.template, match))
+
+
+def _bounded(text: str) -> str:
+    """Nested calls can double a label's value each time: one that nobody can want is refused."""
+    if len(text) > LONGEST:
+        raise fail(f"a label value of more than {LONGEST} characters was made")
+    return text
 
 
 def _expand(template: str, match: re.Match[str]) -> str:
@@ -97,7 +105,8 @@ class LabelJoin(VectorNode):
         codes = frames.project(vec.labels, self.origins)
         ids, count = frames.group_rows(codes)
         rows = codes[frames.first_rows(ids, count)].tolist()
-        made = [ctx.texts.code(self.separator.join(ctx.texts.text(code) for code in row)) for row in rows]
+        texts = (_bounded(self.separator.join(ctx.texts.text(code) for code in row)) for row in rows)
+        made = [ctx.texts.code(text) for text in texts]
         return _renamed(vec, self.target, np.array(made, np.int32)[ids], np.ones(len(vec), np.bool_))
 
 

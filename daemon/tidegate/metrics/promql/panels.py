@@ -22,6 +22,10 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 Cell = TypeVar("Cell", bound=np.generic)
 
 
+def _never() -> None:
+    """Windows outside of a query have all the time."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Panel:
     """Samples of some series, without gaps. G is the number of column groups that share their timestamps."""
@@ -65,7 +69,7 @@ class Panel:
         """[steps, G] to something that broadcasts with [steps, columns]."""
         if self.owner is None or self.rank is not None:
             return grouped
-        return grouped[:, self.owner]
+        return grouped.take(self.owner, axis=1)
 
     def pick(self, rows: Rows) -> Floats:
         """[steps, columns]: the values at these rows ([steps, G])."""
@@ -76,8 +80,12 @@ class Panel:
             first = int(rows[0, 0])
             if bool((rows == first).all()):
                 return self.values[first : first + 1]
-        wide = rows if self.owner is None or self.rank is not None else rows[:, self.owner]
-        return np.take_along_axis(self.values, wide, axis=0)
+        wide = self.wide(rows)
+        if not self.values.flags.c_contiguous:
+            return np.take_along_axis(self.values, wide, axis=0)
+        width = self.values.shape[1]
+        found: Floats = self.values.reshape(-1).take(wide * width + np.arange(width))
+        return found
 
     def pick_time(self, rows: Rows) -> Times:
         """[steps, G]: the times at these rows."""
@@ -107,6 +115,8 @@ class Windows:
     """[steps], exclusive."""
     ends: Times
     """[steps], inclusive."""
+    check: Callable[[], None] = _never
+    """To be called now and then by whoever takes long: raises when the query's time is over."""
 
     @property
     def count(self) -> Rows:
@@ -121,6 +131,7 @@ class Windows:
     def slabs(self) -> Iterator[tuple[int, int, int, Flags | None]]:
         """For each step: its number, the rows that its windows span, and a mask [rows, columns] unless all are equal."""
         for step in range(len(self.lo)):
+            self.check()
             lo, hi = self.lo[step], self.hi[step]
             first, last = int(lo.min()), int(hi.max())
             if last <= first:
@@ -134,7 +145,7 @@ class Windows:
 
     def part(self, steps: npt.NDArray[np.int64]) -> Windows:
         """The windows of some steps."""
-        return Windows(self.panel, self.lo[steps], self.hi[steps], self.starts[steps], self.ends[steps])
+        return Windows(self.panel, self.lo[steps], self.hi[steps], self.starts[steps], self.ends[steps], self.check)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,11 +160,12 @@ class Ranges:
         """The vector of a window function: values and presence [steps, columns] for each panel."""
         shape = (ctx.steps, len(self.labels))
         ctx.budget.hold(shape[0] * shape[1])
-        if len(self.windows) == 1 and self.windows[0].panel.everything:
-            values, present = function(self.windows[0])
+        found = [dataclasses.replace(each, check=ctx.budget.check) for each in self.windows]
+        if len(found) == 1 and found[0].panel.everything:
+            values, present = function(found[0])
             return Vec(self.labels, values, None if bool(present.all()) else present, self.drop)
         result, exists = np.zeros(shape), np.zeros(shape, np.bool_)
-        for windows in self.windows:
+        for windows in found:
             result[:, windows.panel.where], exists[:, windows.panel.where] = function(windows)
         return Vec(self.labels, result, None if bool(exists.all()) else exists, self.drop)
 

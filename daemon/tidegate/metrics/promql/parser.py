@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
-from tidegate.metrics.promql import lexer, signatures, tree
+from tidegate.metrics.promql import signatures, spans, tree
 from tidegate.metrics.promql.lexer import Word
-from tidegate.model import alerts, problems
+from tidegate.model import alerts
 
-T = TypeVar("T")
 PRECEDENCE: Mapping[str, int] = MappingProxyType(
     {"or": 1, "and": 2, "unless": 2}
     | dict.fromkeys(("==", "!=", "<=", "<", ">=", ">", "</", ">/"), 3)
-    | {"+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6}
+    | {**spans.PRECEDENCE, "atan2": 5}
 )
-UNARY = 5
-RIGHT_ASSOCIATIVE = frozenset({"^"})
 MATCH_OPS: Mapping[str, alerts.MatchOp] = MappingProxyType({"=": "=", "==": "=", "!=": "!=", "=~": "=~", "!~": "!~"})
 _NOT_NAMES = frozenset({"atan2", "bool", "on", "ignoring", "group_left", "group_right"})
 """Keywords that no metric can be called without quotes."""
 DEEPEST = 200
 """Expressions inside one another; more is no query that a person wrote."""
-LONGEST_SECONDS = 2**63 / 1e9
 EARLIEST_MS, LATEST_MS = -(2**63), 2**63
 
 
@@ -41,56 +36,12 @@ def parse(text: str) -> tree.Expr:
     return found
 
 
-class _Parser:
+class _Parser(spans.Spans):
     """Reads one query."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._words = lexer.words(text)
-        self._next = 0
+        super().__init__(text)
         self._depth = 0
-        if self._words[0].kind == "end":
-            raise lexer.error(text, 0, "no expression found in input")
-
-    # --- words ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _word(self) -> Word:
-        return self._words[self._next]
-
-    def _take(self) -> Word:
-        word = self._word
-        self._next += 1
-        return word
-
-    def _is(self, op: str) -> bool:
-        return self._word.kind == "op" and self._word.text == op
-
-    def _keyword(self, *names: str) -> bool:
-        return self._word.lower in names
-
-    def _expect(self, op: str, where: str, expected: str = "") -> Word:
-        if not self._is(op):
-            raise self._unexpected(where, expected or f'"{op}"')
-        return self._take()
-
-    def _unexpected(self, where: str, expected: str = "") -> problems.QueryError:
-        word = self._word
-        shown = "end of input" if word.kind == "end" else f'"{word.text}"'
-        kinds = {"name": "identifier ", "number": "number ", "duration": "duration ", "string": "string "}
-        what = f"unexpected {kinds.get(word.kind, '')}{shown}" + (f" in {where}" if where else "")
-        return self._error(what + (f", expected {expected}" if expected else ""), word.start)
-
-    def _error(self, what: str, at: int) -> problems.QueryError:
-        return lexer.error(self._text, at, what)
-
-    def finished(self) -> None:
-        """Nothing may be left. Raises `QueryError`."""
-        if self._word.kind != "end":
-            raise self._unexpected("")
-
-    def _span(self, start: int) -> tuple[int, int]:
-        return start, self._words[self._next - 1].end
 
     # --- operators -----------------------------------------------------------------------------------------------
 
@@ -103,7 +54,7 @@ class _Parser:
         while True:
             op = self._operator()
             precedence = PRECEDENCE.get(op, 0)
-            if precedence <= least - (op in RIGHT_ASSOCIATIVE) or not precedence:
+            if precedence <= least - (op in spans.RIGHT_ASSOCIATIVE) or not precedence:
                 break
             left = self._binary(left, op, precedence)
         self._depth -= 1
@@ -114,7 +65,7 @@ class _Parser:
 
     def _unary(self) -> tree.Expr:
         op = self._take()
-        operand = self.expression(UNARY)
+        operand = self.expression(spans.UNARY)
         at = (op.start, operand.at[1])
         if isinstance(operand, tree.NumberLiteral):
             value = -operand.value if op.text == "-" else operand.value
@@ -174,19 +125,6 @@ class _Parser:
             return word.text
         raise self._unexpected("grouping opts", "label")
 
-    def _listed(self, one: Callable[[], T], close: str, where: str, *, trailing: bool = True) -> tuple[T, ...]:
-        """Things between commas, up to and with the closing word."""
-        found: list[T] = []
-        while not self._is(close):
-            found.append(one())
-            if not self._is(","):
-                break
-            comma = self._take()
-            if self._is(close) and not trailing:
-                raise self._error("trailing commas not allowed in function call args", comma.start)
-        self._expect(close, where, f'"," or "{close}"')
-        return tuple(found)
-
     # --- what stands alone ---------------------------------------------------------------------------------------
 
     def _primary(self) -> tree.Expr:
@@ -207,22 +145,6 @@ class _Parser:
         if word.kind == "name":
             return self._named(word)
         raise self._unexpected("")
-
-    def _number(self) -> tree.NumberLiteral | None:
-        word = self._word
-        if word.kind == "number":
-            self._take()
-            return tree.NumberLiteral(_value(word.text), at=self._span(word.start))
-        if word.kind == "duration":
-            self._take()
-            value = lexer.milliseconds(word.text) / 1000
-            if value <= 0 and not word.text.strip("0s"):
-                value = 0.0
-            return tree.NumberLiteral(value, duration=True, at=self._span(word.start))
-        if word.kind == "name" and word.lower in ("inf", "nan"):
-            self._take()
-            return tree.NumberLiteral(float(word.lower), at=self._span(word.start))
-        return None
 
     def _named(self, word: Word) -> tree.Expr:
         after = self._words[self._next + 1]
@@ -387,83 +309,5 @@ class _Parser:
                 return dataclasses.replace(expr, when=when, at=at)
         raise TypeError(type(expr).__name__)
 
-    # --- durations -----------------------------------------------------------------------------------------------
-
-    def _positive(self, where: str) -> tree.Duration:
-        found = self._duration(0, where)
-        if isinstance(found, tree.NumberLiteral) and found.value <= 0:
-            raise self._error("duration must be greater than 0", found.at[0])
-        return found
-
-    def _signed_duration(self) -> tree.Duration:
-        """After `offset`: one duration; operators after it are those of the query."""
-        if not (self._is("-") or self._is("+")):
-            return self._duration_atom("offset")
-        op = self._take()
-        return self._negated(op, self._duration_atom("offset"))
-
-    def _negated(self, op: Word, operand: tree.Duration) -> tree.Duration:
-        at = (op.start, operand.at[1])
-        if isinstance(operand, tree.NumberLiteral):
-            return dataclasses.replace(operand, value=-operand.value if op.text == "-" else operand.value, at=at)
-        return tree.DurationExpr(op.text, None, operand, at=at)
-
-    def _duration(self, least: int, where: str) -> tree.Duration:
-        """Arithmetic on durations, inside brackets or parentheses."""
-        if self._is("-") or self._is("+"):
-            op = self._take()
-            left = self._negated(op, self._duration(UNARY, where))
-        else:
-            left = self._duration_atom(where)
-        while self._word.kind == "op" and self._word.text in ("+", "-", "*", "/", "%", "^"):
-            op = self._word
-            precedence = PRECEDENCE[op.text]
-            if precedence <= least - (op.text in RIGHT_ASSOCIATIVE):
-                break
-            self._take()
-            right = self._duration(precedence, where)
-            if op.text in ("/", "%") and isinstance(right, tree.NumberLiteral) and not right.value:
-                raise self._error("division by zero" if op.text == "/" else "modulo by zero", op.start)
-            left = tree.DurationExpr(op.text, left, right, at=(left.at[0], right.at[1]))
-        return left
-
-    def _duration_atom(self, where: str) -> tree.Duration:
-        word = self._word
-        number = self._number()
-        if number is not None:
-            if not abs(number.value) <= LONGEST_SECONDS:
-                raise self._error("duration out of range", word.start)
-            return number
-        if self._is("("):
-            self._take()
-            inner = self._duration(0, where)
-            self._expect(")", where)
-            at = self._span(word.start)
-            if isinstance(inner, tree.NumberLiteral):
-                return tree.DurationExpr("+", None, inner, wrapped=True, at=at)
-            return dataclasses.replace(inner, wrapped=True, at=at)
-        if self._keyword("step", "range"):
-            self._take()
-            self._expect("(", where)
-            self._expect(")", where)
-            return tree.DurationExpr(word.lower, at=self._span(word.start))
-        if self._keyword("min_of", "max_of"):
-            return self._extreme(word, where)
-        raise self._unexpected(where, "number, duration, step(), or range()")
-
-    def _extreme(self, word: Word, where: str) -> tree.Duration:
-        self._take()
-        self._expect("(", where)
-        left = self._duration(0, where)
-        self._expect(",", where)
-        right = self._duration(0, where)
-        self._expect(")", where)
-        return tree.DurationExpr(word.lower, left, right, at=self._span(word.start))
-
 
 _CALLED_IN_ANY_CASE = frozenset({"start", "end", "step", "range", "min_of", "max_of"})
-
-
-def _value(text: str) -> float:
-    plain = text.replace("_", "")
-    return float(int(plain, 16)) if plain[:2].lower() == "0x" else float(plain)

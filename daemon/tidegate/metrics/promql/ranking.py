@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from tidegate.metrics.promql import frames, gotext
@@ -35,6 +37,19 @@ class Sort(VectorNode):
         return vec.take(np.lexsort(_worst_last(vec.values[0], descending=self.descending)))
 
 
+def _largest(values: Floats, k: int) -> Flags | None:
+    """[steps, series]: the k largest of each row, the first ones of equals; None where NaN makes that harder."""
+    bound = np.partition(values, len(values[0]) - k, axis=1)[:, len(values[0]) - k, None]
+    if bool(np.isnan(values).any()):
+        return None
+    above: Flags = values > bound
+    equal: Flags = values == bound
+    if not bool((equal.sum(axis=1) == 1).all()):
+        equal &= equal.cumsum(axis=1) <= k - above.sum(axis=1, keepdims=True)
+    above |= equal
+    return above
+
+
 class TopK(VectorNode):
     """`topk` and `bottomk`: of each group the k series with the largest (smallest) values at each step."""
 
@@ -50,6 +65,10 @@ class TopK(VectorNode):
         if k is None or not len(vec):
             return ctx.nothing()
         groups = group(vec.labels, self.grouping)
+        if groups.count == 1 and not ctx.single and vec.present is None and bool((k == k[0]).all()):
+            chosen = _largest(vec.values if self.largest else -vec.values, int(min(k[0], len(vec))))
+            if chosen is not None:
+                return dataclasses.replace(vec, present=chosen)
         ids = np.broadcast_to(groups.ids, vec.values.shape)
         present = vec.mask()
         values, nan = _worst_last(vec.values, descending=self.largest)

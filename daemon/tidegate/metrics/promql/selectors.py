@@ -49,7 +49,11 @@ class When:
 
 def load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: int) -> columns.Selection:
     """The samples in (start, end], paid for from the query's budget."""
-    selection = ctx.reader.select(matchers, start, end)
+    try:
+        selection = ctx.reader.select(matchers, start, end, ctx.budget.left)
+    except columns.TooManyError as error:
+        ctx.budget.spend(error.samples)
+        raise
     ctx.budget.spend(sum(block.values.size for block in selection.blocks))
     return selection
 
@@ -119,6 +123,7 @@ class Subquery(RangeNode):
     def _grid(self, ctx: Context, first: int, last: int) -> Times:
         step = self.step or ctx.subquery_step
         begin = (first - self.span) // step * step + step
+        ctx.budget.hold((last - begin) // step + 1)
         return np.arange(begin, last + 1, step, dtype=np.int64)
 
     def plan(self, ctx: Context, first: int, last: int) -> None:

@@ -18,7 +18,7 @@ from tidegate.metrics.promql.values import Flags, Floats, Times
 
 Cell = TypeVar("Cell", bound=np.generic)
 
-CELLS = 1 << 18
+CELLS = 1 << 17
 """About how many samples lie in one stack."""
 
 
@@ -66,6 +66,7 @@ def stacked(windows: Windows) -> Iterator[Stack]:
     width = max(CELLS // max(most * len(samples), 1), 1)
     every = np.arange(len(samples))[:, None]
     for begin in range(0, len(windows.lo), width):
+        windows.check()
         steps = slice(begin, min(begin + width, len(windows.lo)))
         size = int(longest[steps].max())
         if size <= 0:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from tidegate.metrics.promql import parser, tree, typecheck
 from tidegate.model import alerts, problems
 from tidegate.model import labels as labels_
 
 
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Around whatever goes down a tree: a chain of very many operators is refused instead of ending the caller."""
+    try:
+        yield
+    except RecursionError:
+        raise problems.QueryError("parse error: too many expressions inside one another") from None
+
+
 def parse(text: str, *, experimental: bool = False) -> tree.Expr:
     """The query's tree. Raises `QueryError` with line and column; `experimental` allows what Prometheus has behind flags."""
-    return typecheck.checked(text, parser.parse(text), experimental=experimental)
+    with bounded():
+        return typecheck.checked(text, parser.parse(text), experimental=experimental)
 
 
 def matchers(selector: tree.VectorSelector) -> tuple[alerts.Matcher, ...]:

@@ -58,8 +58,8 @@ class Vec:
         """Some series, in this order."""
         return Vec(
             frames.take(self.labels, series),
-            self.values[:, series],
-            None if self.present is None else self.present[:, series],
+            self.values.take(series, axis=1),
+            None if self.present is None else self.present.take(series, axis=1),
             None if self.drop is None else self.drop[series],
         )
 

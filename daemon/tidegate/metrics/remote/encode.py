@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidegate.metrics import columns
+from tidegate.metrics.remote import wire
 from tidegate.model import labels as labels_
 from tidegate.model import series
 
@@ -22,12 +23,6 @@ TIME = 6
 """Bytes of a time from `EARLIEST` to before `LATEST`, in the years 1971 and 2109; no others can be sent."""
 EARLIEST, LATEST = 1 << 35, 1 << 42
 SAMPLE = 2 + 1 + 8 + 1 + TIME
-TYPES = {
-    name: number
-    for number, name in enumerate(
-        ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ def metadata_1(found: Iterable[series.Metadata]) -> bytes:
         _field(
             0x1A,
             b"\x08"
-            + varint(TYPES.get(one.type, 0))
+            + varint(wire.TYPES.index(one.type) if one.type in wire.TYPES else 0)
             + _field(0x12, one.name.encode())
             + _field(0x22, one.help.encode())
             + _field(0x2A, one.unit.encode()),

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from tidegate.model.httpclient import HttpClient
-from tidegate.model.scraping import RelabelConfig, Text
-from tidegate.model.section import Duration, Section
+from tidegate.model.scraping import RelabelConfig
+from tidegate.model.section import Duration, Section, Text
 
 RESERVED = frozenset(
     {

@@ -73,7 +73,7 @@ class Receiver:
     def __init__(self, store: store_.Store, clock: ports.Clock, registry: telemetry.Registry) -> None:
         self._store, self._clock = store, clock
         self._lock = threading.Lock()
-        self._known: dict[bytes, _Place] = {}
+        self._known: dict[str, dict[bytes, _Place]] = {V1: {}, V2: {}}
         self._lanes = lanes.Lanes(store)
         self._look_at = 0.0
         self._told: dict[str, series.Metadata] = {}
@@ -86,6 +86,7 @@ class Receiver:
             ["reason"],
             registry=registry,
         )
+        self._exemplars = self._dropped.labels("exemplar")
 
     def write(self, body: bytes, message: str) -> ports.Written:
         """See `ports.WriteReceiver`."""
@@ -97,7 +98,7 @@ class Receiver:
                 return self._store_all(incoming, named)
             for said in wire.metadata_1(plain):
                 self._tell(said)
-            return self._store_all(wire.version_1(plain), wire.Named1())
+            return self._store_all(wire.version_1(plain, self._known[V1]), wire.Named1())
 
     def told(self, metric: str = "") -> Iterator[series.Metadata]:
         """See `ports.WriteReceiver`."""
@@ -107,12 +108,15 @@ class Receiver:
     def _store_all(self, incoming: Iterable[wire.Incoming], named: wire.Named) -> ports.Written:
         tables: dict[str, _Rows] = {}
         wrong: dict[str, int] = {}
+        exemplars = 0
         latest = round((self._clock.now() + AHEAD) * MILLISECONDS)
         for one in incoming:
             _count(wrong, "native_histogram", one.histograms)
-            self._dropped.labels("exemplar").inc(one.exemplars)
-            samples = [(at_ms, bits) for at_ms, bits in one.samples if at_ms <= latest]
-            _count(wrong, "out_of_bounds", len(one.samples) - len(samples))
+            exemplars += one.exemplars
+            samples = one.samples
+            if samples and (len(samples) > 1 or samples[0][0] > latest):
+                samples = [(at_ms, bits) for at_ms, bits in samples if at_ms <= latest]
+                _count(wrong, "out_of_bounds", len(one.samples) - len(samples))
             if not samples:
                 continue
             try:
@@ -124,6 +128,7 @@ class Receiver:
             rows.put(place.column, samples)
         stored = sum(self._fill(rows, wrong) for rows in tables.values())
         self._lanes.stored()
+        self._exemplars.inc(exemplars)
         self._samples.inc(stored)
         for reason, number in wrong.items():
             self._dropped.labels(reason).inc(number)
@@ -142,15 +147,16 @@ class Receiver:
     def _place(self, one: wire.Incoming, named: wire.Named, newest_ms: int) -> _Place:
         """Where a series goes. Raises `PermanentError` (`labels`, `series_limit`, `protobuf`)."""
         key = named.key(one.key)
-        found = self._known.get(key)
+        known = self._known[V2 if isinstance(named, wire.Named2) else V1]
+        found = known.get(key)
         if found is None or found.epoch != found.table.epoch or found.table.dropped_since is not None:
             labels = named.labels(one.key)
             found = self._new(labels, newest_ms)
             if isinstance(named, wire.Named2) and one.told:
                 self._tell(named.metadata(labels, one.told))
-            if len(self._known) >= KNOWN:
-                self._known.clear()
-            self._known[key] = found
+            if len(known) >= KNOWN:
+                known.clear()
+            known[key] = found
         return found
 
     def _new(self, labels: labels_.Labels, newest_ms: int) -> _Place:

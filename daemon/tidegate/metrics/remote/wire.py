@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Protocol
 
+from tidegate.metrics.remote import quick
 from tidegate.model import labels as labels_
 from tidegate.model import problems
 from tidegate.model import series as series_
@@ -56,11 +57,22 @@ def unpacked(body: bytes) -> bytes:
         raise _refused(f"not a snappy block: {error}", "snappy") from None
 
 
-def version_1(message: bytes) -> Iterator[Incoming]:
-    """The series of a `prometheus.WriteRequest`. Raises `PermanentError` (reason `protobuf`)."""
+def version_1(message: bytes, known: Container[bytes] = frozenset()) -> Iterator[Incoming]:
+    """The series of a `prometheus.WriteRequest`; `known` has keys that were given before and are whole label sets.
+
+    Raises `PermanentError` (reason `protobuf`).
+    """
+    samples, size = quick.Samples(), quick.size()
     for field, start, end in _parts(message, 0, len(message)):
-        if field == _SERIES_1:
-            yield _series(message, start, end, _LABELS_1, _HISTOGRAMS_1, _EXEMPLARS_1)
+        if field != _SERIES_1:
+            continue
+        # Behind a key that is known to end with a label comes a new field.
+        if end - start > size and (key := message[start : end - size]) in known:
+            sample = samples.read(message, end - size)
+            if sample is not None:
+                yield Incoming(key, [sample], 0, 0)
+                continue
+        yield _series(message, start, end, _LABELS_1, _HISTOGRAMS_1, _EXEMPLARS_1)
 
 
 def metadata_1(message: bytes) -> Iterator[series_.Metadata]:
@@ -78,12 +90,12 @@ def metadata_1(message: bytes) -> Iterator[series_.Metadata]:
 def version_2(message: bytes) -> tuple[Named2, list[Incoming]]:
     """The symbols and the series of an `io.prometheus.write.v2.Request`. Raises `PermanentError` (reason `protobuf`)."""
     symbols: list[bytes] = []
-    series = []
+    series, samples = [], quick.Samples()
     for field, start, end in _parts(message, 0, len(message)):
         if field == _SYMBOLS_2:
             symbols.append(message[start:end])
         elif field == _SERIES_2:
-            series.append(_series(message, start, end, _REFS_2, _HISTOGRAMS_2, _EXEMPLARS_2))
+            series.append(_series_2(message, start, end, samples))
     if symbols[:1] not in ([], [b""]):
         raise _refused("the first symbol should be empty", "protobuf")
     return Named2(symbols), series
@@ -160,9 +172,8 @@ def labels_1(key: bytes) -> labels_.Labels:
 
 def _refs(raw: bytes) -> Sequence[int]:
     """The numbers in a field of packed numbers, or in several."""
-    size = len(raw) - 2
-    if size == raw[1] < _LONG and not any(each & _LONG for each in raw[2:]):
-        return raw[2:]  # one short field of small numbers
+    if len(raw) - 2 == raw[1] < _LONG and raw[-1] < _LONG:
+        return quick.numbers(raw[2:])
     refs, at = [], 0
     for _, start, end in _parts(raw, 0, len(raw)):
         at = start
@@ -177,6 +188,14 @@ def _put(pairs: dict[str, str], name: str, value: str) -> None:
         raise _refused(f"the label {name!r} is empty or stands twice", "labels")
     if value:
         pairs[name] = value
+
+
+def _series_2(message: bytes, start: int, end: int, samples: quick.Samples) -> Incoming:
+    found = quick.rest_2(message, start, end)
+    sample = samples.read(message, found[0]) if found else None
+    if found is None or sample is None:
+        return _series(message, start, end, _REFS_2, _HISTOGRAMS_2, _EXEMPLARS_2)
+    return Incoming(message[start : found[0]], [sample], 0, 0, message[found[1] : end])
 
 
 def _series(message: bytes, start: int, end: int, key: int, histograms: int, exemplars: int) -> Incoming:

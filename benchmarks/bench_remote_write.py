@@ -140,15 +140,16 @@ def messages(message: str) -> Iterator[tuple[bytes, int]]:
         )
         for n in range(WIDTH)
     ]
+    writer = encode.Writer2(pool)
     prefixes = [encode.series_1(labels) for labels in sets]
     codes = [np.array([pool.code(text) for pair in labels for text in pair], np.int32) for labels in sets]
+    group = encode.group(prefixes, codes)
     start = round(time.time() * 1000) - ROWS * 1000
     for row in range(ROWS):
         for first in range(0, WIDTH, 2000):
-            part = slice(first, first + 2000)
             values = np.arange(first, first + 2000, dtype=np.float64) * row
-            piece = encode.Piece(start + 1000 * row, values, prefixes[part], codes[part])
-            plain = encode.message_1([piece]) if message == post.V1 else encode.message_2([piece], pool)
+            piece = encode.Piece(start + 1000 * row, values, group, first, first + 2000)
+            plain = encode.message_1([piece]) if message == post.V1 else writer.message([piece])
             yield encode.packed(plain), 2000
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,11 +50,18 @@ def test_what_is_written_is_what_is_read(series: list) -> None:  # type: ignore[
     values = np.array([value for _, value in series])
     sent = [of for of, _ in series]
     codes = [np.array([pool.code(text) for pair in of for text in pair], np.int32) for of in sent]
-    piece = encode.Piece(at, values, [encode.series_1(of) for of in sent], codes)
+    group = encode.group([encode.series_1(of) for of in sent], codes)
+    half, writer = len(sent) // 2, encode.Writer2(pool)
+    pieces = [
+        encode.Piece(at, values[start:end], group, start, end)
+        for start, end in ((0, half), (half, len(sent)))
+        if end > start
+    ]
     expected = [[(at, bits)] for bits in values.view(np.int64).tolist()]
-    one = list(wire.version_1(encode.message_1([piece])))
+    one = list(wire.version_1(encode.message_1(pieces)))
     assert ([each.samples for each in one], [wire.Named1().labels(each.key) for each in one]) == (expected, sent)
-    named, two = wire.version_2(encode.message_2([piece], pool))
+    writer.message([dataclasses.replace(one, at_ms=at - 5, values=-one.values) for one in pieces])
+    named, two = wire.version_2(writer.message(pieces))
     assert ([each.samples for each in two], [named.labels(each.key) for each in two]) == (expected, sent)
 
 

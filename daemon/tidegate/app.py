@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import pathlib
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import tidegate
@@ -31,7 +31,7 @@ from tidegate.logs.local_store import local
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
 from tidegate.metrics.remote import receive, writer
-from tidegate.model import ports, problems, settings, targets
+from tidegate.model import ports, problems, series, settings, targets
 from tidegate.notify import outbox
 from tidegate.notify import store as outbox_store
 from tidegate.rules import manager as rules_
@@ -169,8 +169,9 @@ class App:
     def _build_stages(self, data: pathlib.Path) -> None:
         given = self.plan.settings
         self.scraper = scrape.ScrapeManager(self.store, self.schedule, self.clock, self.registry, self.supervisor)
+        self.receiver = receive.Receiver(self.store, self.clock, self.registry)
         self.writer = writer.Writer(
-            data / "remote-write", self.store, self.scraper, self.clock, self.registry, self.supervisor
+            data / "remote-write", self.store, self._said, self.clock, self.registry, self.supervisor
         )
         self.rules = rules_.RuleManager(
             self.engine,
@@ -216,7 +217,7 @@ class App:
             targets=self.scraper,
             metadata=self.scraper,
             exemplars=self.scraper,
-            writes=receive.Receiver(self.store, self.clock, self.registry),
+            writes=self.receiver,
             book=self.book,
             silences=self.silences,
             logs=self.reader,
@@ -376,6 +377,11 @@ class App:
         self._reloading = asyncio.create_task(reload())
 
     # --- answers about ourselves ---------------------------------------------------------------------------------
+
+    def _said(self) -> Iterable[series.Metadata]:
+        """What is known of metrics, scraped or pushed."""
+        yield from self.receiver.told()
+        yield from (said for _, said in self.scraper.metadata())
 
     def _warm(self) -> bool:
         """Whether every target was scraped once."""

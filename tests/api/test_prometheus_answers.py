@@ -296,6 +296,8 @@ async def test_what_targets_say_of_their_metrics(ours: world.World) -> None:
         assert (await get(client, "/api/v1/metadata", metric="up", limit_per_metric="1"))["data"] == {"up": [shown]}
         every = (await get(client, "/api/v1/metadata"))["data"]
         assert {name: len(found) for name, found in every.items()} == {"up": 2, "x": 1}
+        ours.said_by_senders = [series.Metadata("pushed", "gauge", "", "")]
+        assert list((await get(client, "/api/v1/metadata"))["data"]) == ["up", "x", "pushed"]
         assert len((await get(client, "/api/v1/metadata", limit="1"))["data"]) == 1
         by_target = await get(client, "/api/v1/targets/metadata", match_target='{instance="a:1"}')
         assert by_target["data"] == [{"target": dict(one.labels), "metric": "up", **shown}]

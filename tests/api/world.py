@@ -189,6 +189,7 @@ class World:
     reloads: int = 0
     served: int = 0
     said: list[tuple[targets_.Target, series.Metadata]] = dataclasses.field(default_factory=list)
+    said_by_senders: list[series.Metadata] = dataclasses.field(default_factory=list)
     traced: dict[labels.Labels, list[series.Exemplar]] = dataclasses.field(default_factory=dict)
     registry: telemetry.Registry = dataclasses.field(default_factory=telemetry.Registry)
 
@@ -243,6 +244,9 @@ class World:
 
     def write(self, body: bytes, message: str) -> ports.Written:
         raise NotImplementedError
+
+    def told(self, metric: str = "") -> Iterator[series.Metadata]:
+        return (said for said in self.said_by_senders if metric in ("", said.name))
 
     def metadata(self, metric: str = "") -> Iterator[tuple[targets_.Target, series.Metadata]]:
         for target, said in self.said:

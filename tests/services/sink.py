@@ -128,12 +128,16 @@ def _read_1(plain: bytes) -> Samples:
 
 def _read_2(plain: bytes) -> Samples:
     found: Samples = {}
-    symbols, incoming = wire.version_2(plain)
+    named, incoming = wire.version_2(plain)
+    symbols = _symbols(plain)
     assert len(set(symbols)) == len(symbols), "a symbol stands twice"
     for one in incoming:
-        labels = wire.labels_2(one.key, symbols)
-        _put(found, labels, _in_order_2(one.key, symbols), one.samples)
+        _put(found, named.labels(one.key), _in_order_2(one.key, symbols), one.samples)
     return found
+
+
+def _symbols(plain: bytes) -> list[str]:
+    return [plain[start:end].decode() for field, start, end in wire._parts(plain, 0, len(plain)) if field == 4]
 
 
 def _put(found: Samples, labels: labels_.Labels, written: list[str], samples: list[tuple[int, int]]) -> None:

@@ -13,6 +13,7 @@ import os
 import pathlib
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -104,15 +105,22 @@ class Ring:
         times = self.row_times(first, end)
         return first + int(times.searchsorted(start_ms, "right")), first + int(times.searchsorted(end_ms, "right"))
 
-    def resized(self, slots: int, columns: int) -> Ring:
-        """The same readable rows in a ring of another shape, under the same path; this one stays readable."""
+    def resized(self, slots: int, columns: int, more: Sequence[int] = ()) -> Ring:
+        """The same readable rows in a ring of another shape, under the same path; this one stays readable.
+
+        With `more`, empty rows of those times are put between them.
+        """
         temporary = self.path.with_suffix(".new")
         bigger = Ring(temporary, slots=slots, columns=columns)
         first = max(self.first, self.rows - (slots - SPARE))
         width = min(columns, self.columns)
+        waiting = sorted(more, reverse=True)
         for number in range(first, self.rows):
             slot = number % self.slots
-            bigger.write(int(self.times[slot]), self.values[slot, :width])
+            at_ms = int(self.times[slot])
+            while waiting and waiting[-1] < at_ms:
+                bigger.write(waiting.pop(), self.values[slot, :0])
+            bigger.write(at_ms, self.values[slot, :width])
         temporary.replace(self.path)
         bigger.path = self.path
         return bigger

@@ -13,7 +13,8 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ FIRST_COLUMNS = 4
 FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
 LAST_MS = 1 << 62
+PACE = 32
+"""Rows over which the time between rows is measured."""
 LATE = 4096
 """Fillings of older rows that readers of `after` can still ask for."""
 COMPACT_BYTES = 1024
@@ -43,6 +46,10 @@ class Filled:
     """Samples older than the newest of their series, or of a time that has no row any more."""
 
 
+Row: TypeAlias = tuple[int, series.Columns, series.Values]
+"""Time, columns and their values."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows:
     """What is new in a table; copies."""
@@ -52,8 +59,8 @@ class Rows:
     """[rows, columns]."""
     skipped: int
     """Rows before these that the ring does not have any more."""
-    late: tuple[tuple[int, series.Columns, series.Values], ...]
-    """Cells of rows up to the time asked for that were filled since: (time, columns, values)."""
+    late: tuple[Row, ...]
+    """Cells of rows up to the time asked for that were filled since."""
     missed: int
     """Fillings that are not remembered any more."""
     fillings: int
@@ -180,17 +187,54 @@ class Table:
         if int(now.sum()) < len(self._columns):
             self.gap_row = number
 
-    def fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
-        """Store samples that come in no order of columns: a new row, or cells of one that is there.
+    def fill(self, rows: Sequence[Row]) -> Filled:
+        """Store samples that come in no order of columns, in rows that are in order of time.
 
-        A series takes no sample older than its newest, and no other value for a time that it has.
+        A series takes no sample older than its newest, and no other value for a time that it has. Rows between those that
+        are there cost a new ring: sources whose series have different times are better spread over several tables.
         """
         with self._lock:
-            if at_ms > self.ring.last_time:
-                columns, values, doubled = _once(columns, values)
-                self._append(at_ms, columns, values, partial=True)
-                return Filled(doubled, 0)
-            return self._fill(at_ms, columns, values)
+            self._make_rows(rows)
+            found = [self._fill_row(*row) for row in rows]
+            return Filled(sum(one.duplicates for one in found), sum(one.late for one in found))
+
+    def _fill_row(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
+        if at_ms > self.ring.last_time:
+            columns, values, doubled = _once(columns, values)
+            self._append(at_ms, columns, values, partial=True)
+            return Filled(doubled, 0)
+        return self._fill(at_ms, columns, values)
+
+    def _make_rows(self, rows: Sequence[Row]) -> None:
+        """Put in the rows that samples need which are newer than all of their series, but not newer than the table."""
+        data, missing = self.ring, []
+        for at_ms, of, _ in rows:
+            if at_ms >= data.last_time or self._row_at(at_ms) >= 0 or (data.first and at_ms < self._oldest()):
+                continue
+            number = data.span(at_ms, at_ms)[0]
+            if not self._newer(number - 1, of).all():
+                missing.append(at_ms)
+        if missing:
+            self._insert(missing)
+
+    def _oldest(self) -> int:
+        return int(self.ring.times[self.ring.first % self.ring.slots])
+
+    def _insert(self, missing: Sequence[int]) -> None:
+        """Put empty rows in between."""
+        self._write_labels()
+        self._make_room()
+        before = self.ring
+        first, rows = before.first, before.rows
+        self.ring = before.resized(before.slots, before.columns, missing)
+        # A series without a row yet counts as seen in the next one.
+        times = np.append(before.row_times(first, rows), LAST_MS)
+        shift = np.searchsorted(np.sort(missing), times) - first
+        readable = self._seen >= first
+        self._seen[~readable] -= first
+        self._seen[readable] += shift[self._seen[readable] - first]
+        self._renumbered += rows + len(missing) - self.ring.rows
+        self.gap_row = self.ring.rows - 1
 
     def _fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
         self._write_labels()
@@ -214,8 +258,11 @@ class Table:
 
     def _newer(self, number: int, columns: series.Columns) -> npt.NDArray[np.bool_]:
         """Which columns have something in a later row."""
-        later = self.ring.window(number + 1, self.ring.rows, 0, self.ring.columns)[:, columns]
-        found: npt.NDArray[np.bool_] = (later.view(np.int64) != series.ABSENT_BITS).any(axis=0)
+        # A new series has no column in the ring before its first row.
+        later = self.ring.window(number + 1, self.ring.rows, 0, self.ring.columns)
+        known = columns < later.shape[1]
+        found = np.zeros(columns.size, np.bool_)
+        found[known] = (later[:, columns[known]].view(np.int64) != series.ABSENT_BITS).any(axis=0)
         return found
 
     def _row_at(self, at_ms: int) -> int:
@@ -239,6 +286,16 @@ class Table:
             late = tuple((at, of, data.values[row % data.slots][of]) for at, of, row in found if row >= 0)
             times, values = data.row_times(first, end).copy(), data.window(first, end, 0, data.columns).copy()
             return Rows(times, values, max(lost, 0), late, new - len(recent), self.fillings, end + self._renumbered)
+
+    def holds(self, labels: labels_.Labels) -> bool:
+        """Whether it has this series."""
+        known = self._pool.codes
+        return array.array("i", [known.get(text, -1) for pair in labels for text in pair]).tobytes() in self._columns
+
+    def pace(self) -> float:
+        """Seconds between its last rows, when there are enough of them to tell; 0 otherwise."""
+        times = self.ring.row_times(max(self.ring.first, self.ring.rows - PACE), self.ring.rows)
+        return float(times[-1] - times[0]) / 1000 / (times.size - 1) if times.size >= PACE // 2 else 0.0
 
     def end(self, at_ms: int) -> None:
         """See `ports.SampleTable`."""

@@ -105,6 +105,9 @@ class WriteReceiver(Protocol):
         Raises `PermanentError` when it cannot be read at all.
         """
 
+    def told(self, metric: str = "") -> Iterator[series.Metadata]:
+        """What senders say of one metric, or of all."""
+
 
 class Query(Protocol):
     """A parsed PromQL expression."""

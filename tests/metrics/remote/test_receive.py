@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import struct
 
-import cramjam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from examples.shop import processes
 from tests.gate import fakes
+from tests.metrics.remote.pushes import field, message, packed, request_2, sample, varint
 from tests.services import prometheus
 from tests.support import samples
 from tidegate import app as app_
@@ -20,43 +19,18 @@ from tidegate.kit import telemetry
 from tidegate.metrics import adhoc
 from tidegate.metrics import store as store_
 from tidegate.metrics.remote import receive, wire
-from tidegate.model import problems, series
+from tidegate.model import labels, problems, series
 
 NOW = 1_800_000_000.0
 AT = round(NOW * 1000)
 
 
-def varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    out = b""
-    while value > 0x7F:
-        out += bytes(((value & 0x7F) | 0x80,))
-        value >>= 7
-    return out + bytes((value,))
-
-
-def field(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def sample(value: float, at: int) -> bytes:
-    return field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at))
-
-
-def message(of: dict[str, str], *values: tuple[float, int], more: bytes = b"") -> bytes:
-    named = b"".join(field(1, field(1, name.encode()) + field(2, text.encode())) for name, text in sorted(of.items()))
-    return field(1, named + b"".join(sample(value, at) for value, at in values) + more)
-
-
-def packed(*messages: bytes) -> bytes:
-    return bytes(cramjam.snappy.compress_raw(b"".join(messages)))
-
-
 class World:
     def __init__(self, folder: pathlib.Path, limit: int = 100) -> None:
         self.registry = telemetry.Registry()
-        self.store = store_.Store(folder, fakes.Clock(NOW), self.registry, series_limit=limit)
-        self.receiver = receive.Receiver(self.store, fakes.Clock(NOW), self.registry)
+        self.clock = fakes.Clock(NOW)
+        self.store = store_.Store(folder, self.clock, self.registry, series_limit=limit)
+        self.receiver = receive.Receiver(self.store, self.clock, self.registry)
 
     def push(self, *messages: bytes) -> tuple[int, dict[str, int]]:
         written = self.receiver.write(packed(*messages), receive.V1)
@@ -88,7 +62,8 @@ def test_what_a_series_cannot_take_is_named(world: World) -> None:
     assert world.push(message(A, (9, AT + 1000))) == (0, {"duplicate": 1})
     assert world.push(message(A, (9, AT - 5000))) == (0, {"out_of_order": 1})
     assert world.push(message(A, (9, AT))) == (0, {"out_of_order": 1})
-    assert world.push(message(B, (9, AT - 5000)), message(B, (5, AT))) == (1, {"out_of_order": 1})
+    assert world.push(message(B, (9, AT - 5000)), message(B, (5, AT))) == (2, {}), "B has nothing newer"
+    assert world.push(message(B, (9, AT - 6000))) == (0, {"out_of_order": 1})
     assert world.push(message(A, (9, AT + 3_600_000))) == (0, {"out_of_bounds": 1})
     assert world.push(message({"job": "x"}, (1, AT))) == (0, {"labels": 1})
     assert world.push(message(A, more=field(4, b"x"))) == (0, {"native_histogram": 1})
@@ -127,6 +102,51 @@ def test_version_2(world: World) -> None:
     assert world.receiver.write(packed(bad), receive.V2).dropped == (("protobuf", 1),)
 
 
+def test_what_is_said_of_metrics_is_kept(world: World) -> None:
+    told = field(3, b"\x08\x01" + field(2, b"a_total") + field(4, b"What a counts.") + field(5, b"s"))
+    assert world.push(told) == (0, {})
+    assert list(world.receiver.told("a_total")) == [series.Metadata("a_total", "counter", "What a counts.", "s")]
+    assert list(world.receiver.told("b")) == []
+    request = request_2({labels.make({**A, "__name__": "b_bucket"}): [(1, AT)]}, (3, "Sizes.", "bytes"))
+    assert world.receiver.write(packed(request), receive.V2).samples == 1
+    assert list(world.receiver.told())[1:] == [series.Metadata("b", "histogram", "Sizes.", "bytes")]
+
+
+def test_series_with_times_of_their_own_are_spread_over_tables(world: World) -> None:
+    for step in range(40):
+        for phase in range(8):
+            at = AT - 900_000 + step * 15_000 + phase * 1_234
+            assert world.push(message({**A, "__name__": f"m{phase}"}, (step, at))) == (1, {})
+    tables = world.store.tables()
+    assert [one.ring.rows for one in tables] == [40] * 8
+    assert {one.interval for one in tables} == {15.0}
+
+
+def test_lanes_are_found_again(tmp_path: pathlib.Path) -> None:
+    before = World(tmp_path)
+    before.push(message(A, (1, AT)))
+    before.push(message(B, (1, AT + 777)))
+    before.store.close()
+    again = World(tmp_path)
+    assert again.push(message(B, (2, AT + 15_777))) == (1, {})
+    assert again.push(message(A, (2, AT + 15_000))) == (1, {})
+    assert again.read() == {SHOWN_A: [(AT, 1), (AT + 15_000, 2)], SHOWN_B: [(AT + 777, 1), (AT + 15_777, 2)]}
+    assert len(again.store.tables()) == 2
+
+
+def test_senders_that_went_away_are_forgotten(tmp_path: pathlib.Path) -> None:
+    world = World(tmp_path, limit=2)
+    world.push(message(A, (1, AT)))
+    world.clock.at += 2 * 3600
+    later = AT + 2 * 3_600_000
+    world.push(message({**B, "instance": "other"}, (1, later)))
+    world.clock.at += 3601
+    world.store.sweep()
+    assert [one.key for one in world.store.tables()] == ["push;j;other"]
+    assert world.push(message(A, (2, later + 3_600_000))) == (1, {}), "it may come back"
+    assert world.read()[SHOWN_A] == [(later + 3_600_000, 2)]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -153,7 +173,7 @@ def test_any_bytes_are_a_message_or_an_error(raw: bytes) -> None:
             continue
         for one in found if isinstance(found, list) else ():
             try:
-                wire.labels_1(one.key)
+                wire.Named1().labels(one.key)
             except problems.PermanentError:
                 continue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,11 @@ from tests.services import sink as sink_
 from tidegate.kit import clock, tasks, telemetry
 from tidegate.metrics import store as store_
 from tidegate.metrics.remote import post, send, writer
-from tidegate.model import client, labels, relabelling, series, targets
+from tidegate.model import client, labels, relabelling, series
 
 START = 1_800_000_000.0
 QUICK = send.Pace(batch_send_deadline=0.02, min_backoff=0.01, max_backoff=0.05)
 VERSIONS = [post.V1, post.V2]
-
-
-@dataclasses.dataclass
-class Metadata:
-    said: list[series.Metadata] = dataclasses.field(default_factory=list)
-
-    def metadata(self, metric: str = "") -> Iterator[tuple[targets.Target, series.Metadata]]:
-        target = targets.Target("j", "http://x", ())
-        return ((target, one) for one in self.said if metric in ("", one.name))
 
 
 class Clock(clock.SystemClock):
@@ -47,7 +38,7 @@ class World:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.metadata = Metadata()
+        self.said: list[series.Metadata] = []
         self.open()
 
     def open(self) -> None:
@@ -56,7 +47,7 @@ class World:
         self.store = store_.Store(self.folder / "samples", self.clock, self.registry)
         supervisor = tasks.Supervisor(self.clock, self.registry)
         self.writer = writer.Writer(
-            self.folder / "sent", self.store, self.metadata, self.clock, self.registry, supervisor
+            self.folder / "sent", self.store, lambda: self.said, self.clock, self.registry, supervisor
         )
 
     def row(self, key: str, step: float, *, partial: bool = False, **values: float) -> None:
@@ -335,7 +326,7 @@ async def test_filled_rows_are_sent_too(world: World) -> None:
         await until(lambda: world.counted("samples_total") == 1)
         table = world.store.own_table("t", 15.0)
         late = table.column(labels.make(__name__="b", job="j", instance="t"))
-        table.fill(at(1), np.array([late], np.int32), np.array([7.0]))
+        table.fill([(at(1), np.array([late], np.int32), np.array([7.0]))])
         await until(lambda: world.counted("samples_total") == 2)
         await stop(running)
     assert shown(sink, "b") == [(at(1), 7.0)]
@@ -366,7 +357,7 @@ async def test_a_reload_changes_receivers_and_leaves_others_alone(world: World) 
         running = world.start(receiver(first.url))
         await until(lambda: world.counted("shards"))
         world.row("t", 1, a=1)
-        await until(lambda: shown(first, "a"))
+        await until(lambda: world.counted("samples_total") == 1)
         world.writer.set_receivers([receiver(second.url)])
         world.row("t", 2, a=2)
         await until(lambda: shown(second, "a"))
@@ -378,7 +369,7 @@ async def test_a_reload_changes_receivers_and_leaves_others_alone(world: World) 
 
 
 async def test_metadata_is_told(world: World) -> None:
-    world.metadata.said = [series.Metadata(f"m{number}", "counter", "What it counts.", "s") for number in range(3)]
+    world.said = [series.Metadata(f"m{number}", "counter", "What it counts.", "s") for number in range(3)]
     async with sink_.running(sink_.Sink()) as sink:
         running = world.start(receiver(sink.url, metadata_interval=0.01, metadata_batch=2))
         await until(lambda: len(sink.requests) >= 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 from starlette.requests import Request
@@ -16,11 +17,13 @@ from tidegate.model import problems, series
 
 
 async def by_metric(context: Context, request: Request) -> Response:
-    """Types, help texts and units of each metric; targets may say different things."""
+    """Types, help texts and units of each metric; targets and those who push may say different things."""
     given = await endpoint.params(request)
     limit, each = params.whole(given, "limit"), params.whole(given, "limit_per_metric")
     found: dict[str, dict[series.Metadata, None]] = {}
-    for _, said in context.metadata.metadata(params.text(given, "metric")):
+    metric = params.text(given, "metric")
+    scraped = (said for _, said in context.metadata.metadata(metric))
+    for said in itertools.chain(scraped, context.writes.told(metric)):
         of_metric = found.setdefault(said.name, {})
         if each <= 0 or len(of_metric) < each:
             of_metric[said] = None

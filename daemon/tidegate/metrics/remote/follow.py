@@ -124,18 +124,13 @@ class Follower:
         oldest_ms: int,
     ) -> None:
         at_ms, of, values = row
-        present = np.zeros(one.ring.columns if not of.size else max(one.ring.columns, int(of.max()) + 1), np.bool_)
-        present[of] = True
-        known.learn(one, present)
-        kept = known.kept[of]
-        wanted = of[kept].tolist()
+        found, kept = known.group(one, of)
         reason = "too_old" if at_ms < oldest_ms else "" if encode.EARLIEST <= at_ms < encode.LATEST else "time"
-        if len(wanted) < of.size:
-            self._dropped("relabel", of.size - len(wanted))
+        self._dropped("relabel", of.size - len(found))
         if reason:
-            self._dropped(reason, len(wanted))
-            return
-        made.add(at_ms, values[kept], [known.prefixes[each] for each in wanted], [known.codes[each] for each in wanted])
+            self._dropped(reason, len(found))
+        else:
+            made.add(at_ms, values if len(found) == of.size else values[kept], found)
 
 
 def _skipped(one: table_.Table, position: int, times: series.Times) -> int:
@@ -161,13 +156,13 @@ class _Maker:
         self._filled, self._newest = 0, 0
         self.total = 0
 
-    def add(self, at_ms: int, values: series.Values, prefixes: list[bytes], codes: list[npt.NDArray[np.int32]]) -> None:
+    def add(self, at_ms: int, values: series.Values, of: encode.Group) -> None:
         """Samples of one time."""
-        for start, end in self._cuts(len(prefixes)):
-            self._pieces.append(encode.Piece(at_ms, values[start:end], prefixes[start:end], codes[start:end]))
+        for start, end in self._cuts(len(of)):
+            self._pieces.append(encode.Piece(at_ms, values[start:end], of, start, end))
             self._filled += end - start
             self._newest = max(self._newest, at_ms)
-        self.total += len(prefixes)
+        self.total += len(of)
 
     def _cuts(self, size: int) -> Iterator[tuple[int, int]]:
         start = 0

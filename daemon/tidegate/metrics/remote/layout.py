@@ -18,6 +18,7 @@ from tidegate.metrics import table as table_
 from tidegate.metrics.remote import encode
 from tidegate.model import labels as labels_
 
+Columns = npt.NDArray[np.integer]
 _NOTHING = np.zeros(0, np.int32)
 
 
@@ -45,37 +46,52 @@ class Layout:
         self._epoch = 0
         self._codes = np.zeros((0, 0), np.int32)
         self._known = np.zeros(0, np.bool_)
-        self.kept = np.zeros(0, np.bool_)
-        """Which columns are sent."""
-        self.prefixes: list[bytes] = []
-        """The series of version 1.0 with zeros for value and time."""
-        self.codes: list[npt.NDArray[np.int32]] = []
+        self._kept = np.zeros(0, np.bool_)
+        self._prefixes: list[bytes] = []
+        """The series of version 1.0 with zeros for value and time; empty when it is not sent."""
+        self._texts: list[npt.NDArray[np.int32]] = []
         """Names and values in turn, as codes of the pool."""
+        self._last_of: Columns = _NOTHING
+        self._last = (encode.group([], []), np.zeros(0, np.bool_))
 
-    def learn(self, of: table_.Table, present: npt.NDArray[np.bool_]) -> None:
-        """Look up the columns that have something to send and are not known.
+    def group(self, table: table_.Table, of: Columns) -> tuple[encode.Group, npt.NDArray[np.bool_]]:
+        """What is sent of some columns that have samples, and which of them are sent.
 
         No lock is needed: a column keeps its series for as long as the ring shows a sample of it.
         """
-        self._widen(present.size)
-        if of.epoch != self._epoch:
-            self._forget_changed(of)
-        for column in np.flatnonzero(present & ~self._known).tolist():
-            stored = of.labels(column)
+        if table.epoch != self._epoch:
+            self._forget_changed(table)
+        elif np.array_equal(of, self._last_of):
+            return self._last
+        self._learn(table, of)
+        kept = self._kept[of]
+        wanted = of[kept].tolist()
+        self._last = (
+            encode.group([self._prefixes[each] for each in wanted], [self._texts[each] for each in wanted]),
+            kept,
+        )
+        self._last_of = of
+        return self._last
+
+    def _learn(self, table: table_.Table, of: Columns) -> None:
+        """Look up the columns that are not known."""
+        self._widen(int(of.max(initial=-1)) + 1)
+        for column in of[~self._known[of]].tolist():
+            stored = table.labels(column)
             named = self._naming.sent(stored)
-            self._known[column], self.kept[column] = bool(stored), bool(named)
-            self.prefixes[column] = encode.series_1(named) if named else b""
+            self._known[column], self._kept[column] = bool(stored), bool(named)
+            self._prefixes[column] = encode.series_1(named) if named else b""
             code = self._naming.pool.code
             texts = [code(text) for pair in named for text in pair]
-            self.codes[column] = np.array(texts, np.int32) if named else _NOTHING
+            self._texts[column] = np.array(texts, np.int32) if named else _NOTHING
 
     def _widen(self, width: int) -> None:
         more = width - self._known.size
         if more > 0:
             nothing = np.zeros(more, np.bool_)
-            self._known, self.kept = np.concatenate((self._known, nothing)), np.concatenate((self.kept, nothing))
-            self.prefixes += [b""] * more
-            self.codes += [_NOTHING] * more
+            self._known, self._kept = np.concatenate((self._known, nothing)), np.concatenate((self._kept, nothing))
+            self._prefixes += [b""] * more
+            self._texts += [_NOTHING] * more
 
     def _forget_changed(self, of: table_.Table) -> None:
         """Columns were given back, and perhaps to others: those whose label set changed are not known any more."""

@@ -52,9 +52,10 @@ class Sender:
         clock: ports.Clock,
         count: instruments.Counts,
     ) -> None:
-        self._follower, self._peer, self._naming, self._pace = follower, peer, naming, pace
+        self._follower, self._peer, self._pace = follower, peer, pace
         self._version, self._clock, self._count = version, clock, count
         self._log = telemetry.logger("remote write")
+        self._writer = encode.Writer2(naming.pool)
         self._shards = pace.min_shards
         self._calm = 0
         self._failing = 0
@@ -121,7 +122,7 @@ class Sender:
 
     def _encoded(self, message: follow.Message) -> bytes:
         if self._version == post.V2:
-            return encode.packed(encode.message_2(message.pieces, self._naming.pool))
+            return encode.packed(self._writer.message(message.pieces))
         return encode.packed(encode.message_1(message.pieces))
 
     async def _persist(self, message: follow.Message, body: bytes) -> None:

@@ -11,13 +11,13 @@ import contextlib
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tidegate.kit import access, relabel, tasks, telemetry
 from tidegate.metrics import columns
 from tidegate.metrics import store as store_
 from tidegate.metrics.remote import encode, follow, instruments, layout, positions, post, send
-from tidegate.model import ports, relabelling
+from tidegate.model import ports, relabelling, series
 
 SUFFIX = ".positions"
 
@@ -48,7 +48,7 @@ class Writer:
         self,
         folder: pathlib.Path,
         store: store_.Store,
-        metadata: ports.MetadataReader,
+        metadata: Callable[[], Iterable[series.Metadata]],
         clock: ports.Clock,
         registry: telemetry.Registry,
         supervisor: tasks.Supervisor,
@@ -114,7 +114,7 @@ class Writer:
         """Say what metrics are, again and again."""
         while True:
             await self._clock.sleep(one.metadata_interval)
-            found = list({said.name: said for _, said in self._metadata.metadata()}.values())
+            found = list({said.name: said for said in self._metadata()}.values())
             size = one.metadata_batch
             await sender.say([encode.metadata_1(found[at : at + size]) for at in range(0, len(found), size)])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import datetime
+import functools
+import os
 import pathlib
 import re
 import shutil
@@ -14,13 +16,15 @@ from collections.abc import Callable, Sequence
 import click
 import orjson
 
+from tidegate import rehearsal
 from tidegate.cli import options
-from tidegate.kit import clock, telemetry
-from tidegate.logs import kql
+from tidegate.kit import clock, telemetry, virtual
+from tidegate.kit import config as config_
+from tidegate.logs import kql, rehearsed
 from tidegate.metrics import store as store_
 from tidegate.metrics.promql import engine as engine_
 from tidegate.model import ports, problems
-from tidegate.rules import unittest
+from tidegate.rules import unitstages, unittest
 
 
 @click.group()
@@ -31,22 +35,38 @@ def test() -> None:
 @test.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write a JUnit report here too.")
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="Settings for tests of messages and gates, where the test file names none.",
+)
 @click.option("--run", "only", default="", help="Only tests whose name this regular expression finds.")
 @click.option("--diff/--no-diff", default=True, help="Show what differs, or only the names of what failed.")
 @click.option("--verbose", "-v", is_flag=True, help="Name the cases that passed, too.")
 @options.output("text", "json")
 def rules(
-    files: tuple[pathlib.Path, ...], junit: pathlib.Path | None, only: str, diff: bool, verbose: bool, form: str
+    files: tuple[pathlib.Path, ...],
+    junit: pathlib.Path | None,
+    config: pathlib.Path | None,
+    only: str,
+    diff: bool,
+    verbose: bool,
+    form: str,
 ) -> None:
-    """Run rule unit tests (promtool's files). Exit code 1 when one does not hold.
+    """Run rule unit tests: promtool's files, with log lines, messages and gates too.
+
+    Exit code 0: all hold; 1: one does not, or a file cannot be used.
 
     \b
-    Example:
+    Examples:
       tidegate test rules rules/tests/*.yaml --junit report.xml
+      tidegate test rules tests.yaml --config tidegate.yaml --run 'errors in the log'
     """
     _pattern(only)
     try:
-        cases = asyncio.run(unittest.run(files, world, kql.check, only=only))
+        made = unitstages.Made(functools.partial(_stages, config), rehearsed.Lines)
+        cases = virtual.run(unittest.run(files, world, kql.check, only=only, made=made))
     except problems.ConfigError as error:
         options.show(error)
         sys.exit(1)
@@ -60,6 +80,18 @@ def rules(
     if junit:
         junit.write_text(report(cases), "utf-8")
     sys.exit(1 if failed else 0)
+
+
+def _stages(
+    given: pathlib.Path | None, named: pathlib.Path | None, logs: ports.LogReader | None
+) -> rehearsal.Rehearsal:
+    """The stages after the rules, by the settings that the test file names or the command line gives."""
+    path = named or given
+    if path is None:
+        hint = "write `config: tidegate.yaml` into the test file, or give --config"
+        text = "tests of messages and gates need settings with routes, receivers and gates"
+        raise problems.ConfigError([problems.Problem("test-no-config", text, hint=hint)])
+    return rehearsal.Rehearsal(config_.load(path, os.environ), logs)
 
 
 def _pattern(only: str) -> None:
@@ -85,14 +117,18 @@ def world(seconds: float) -> tuple[ports.QueryEngine, ports.SampleStore, Callabl
 
 
 def report(cases: Sequence[unittest.Case]) -> str:
-    """The cases as JUnit XML."""
+    """The cases as JUnit XML, as promtool writes it: a `testcase` for each test of a file, with all its failures."""
     suites = ET.Element("testsuites")
     for file in dict.fromkeys(case.file for case in cases):
         mine = [case for case in cases if case.file == file]
-        failures = sum(not case.passed for case in mine)
-        suite = ET.SubElement(suites, "testsuite", name=file, tests=str(len(mine)), failures=str(failures))
-        for case in mine:
-            element = ET.SubElement(suite, "testcase", classname=file, name=case.name)
-            if not case.passed:
-                ET.SubElement(element, "failure", message="not as expected").text = case.difference
+        tests = list(dict.fromkeys((case.number, case.test) for case in mine))
+        counts = {"tests": len(tests), "failures": sum(not case.passed for case in mine), "errors": 0, "skipped": 0}
+        now = datetime.datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+        numbers = {name: str(count) for name, count in counts.items()}
+        suite = ET.SubElement(suites, "testsuite", {"name": file, **numbers, "timestamp": now})
+        for number, test in tests:
+            element = ET.SubElement(suite, "testcase", name=test)
+            for case in mine:
+                if case.number == number and not case.passed:
+                    ET.SubElement(element, "failure", message=case.name).text = case.difference
     return ET.tostring(suites, encoding="unicode")

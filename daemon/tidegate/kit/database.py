@@ -65,6 +65,26 @@ class Database:
             return work(connection)
 
 
+class Fleeting(Database):
+    """A database in memory, for rehearsals: everything is done at once, in the caller's thread, and gone at the end."""
+
+    def __init__(self) -> None:
+        super().__init__("sqlite://")
+
+    def create(self, *tables: MetaData) -> None:
+        """See `Database`."""
+        for metadata in tables:
+            metadata.create_all(self._engine)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """See `Database`."""
+        return self._in_transaction(work)
+
+    def run_now(self, work: Callable[[Connection], T]) -> T:
+        """See `Database`."""
+        return self._in_transaction(work)
+
+
 def sqlite_url(path: pathlib.Path) -> str:
     """The URL of a SQLite file."""
     return f"sqlite:///{path}"

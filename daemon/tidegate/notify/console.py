@@ -31,5 +31,10 @@ class Console:
         self._stream.flush()
         return ""
 
+    def reading(self, notification: alerts.Notification) -> integration.Reading:
+        """See `integration.Readable`."""
+        content = message.compose(notification, limit=ALERTS, send_resolved=self._config.send_resolved)
+        return integration.Reading(content.title, plain.body(content))
+
     async def close(self) -> None:
         """The stream is not ours."""

@@ -83,6 +83,12 @@ class Email:
             refused = await smtp.deliver(mail, self._account, addresses(self._sender)[0], self._to)
         return f"refused: {', '.join(sorted(refused))}" if refused else ""
 
+    def reading(self, notification: alerts.Notification) -> integration.Reading:
+        """See `integration.Readable`: the subject, and the part that is plain text."""
+        mail = compose(notification, self._config, self._sender, "")
+        part = mail.get_body(("plain",))
+        return integration.Reading(mail["Subject"], part.get_content() if part else "")
+
     async def close(self) -> None:
         """No connection is kept."""
 

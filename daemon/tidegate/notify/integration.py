@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import pydantic
 
@@ -24,6 +24,22 @@ class Sender(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """A message as its reader sees it: without colours, markup and what only machines read."""
+
+    title: str
+    text: str
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A sender that can say how people will read a notification, without sending it."""
+
+    def reading(self, notification: alerts.Notification) -> Reading:
+        """What arrives."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,11 @@ def text(content: message.Message) -> str:
     return "\n".join([content.title, "", *_body(content)]).rstrip() + "\n"
 
 
+def body(content: message.Message) -> str:
+    """The message below its title."""
+    return "\n".join(_body(content)).rstrip() + "\n"
+
+
 def _body(content: message.Message) -> Iterator[str]:
     if content.labels:
         yield from (_labels(content.labels), "")

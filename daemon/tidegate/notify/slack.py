@@ -7,6 +7,7 @@ characters of a block's text; what is over is cut or counted as left out. Times 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ TIMEOUT = 10.0
 COLOURS = {"critical": "#c4001a", "page": "#c4001a", "warning": "#e8a200", "info": "#2f6fde", "none": "#8a8f98"}
 FIRING = "#c4001a"
 RESOLVED = "#1f9d55"
+_DATE = re.compile(r"<!date[^|>]*\|([^>]*)>")
+_LINK = re.compile(r"<([^|>]*)\|([^>]*)>")
 
 
 class Config(integration.Config):
@@ -66,6 +69,13 @@ class Slack:
             )
         return ""
 
+    def reading(self, notification: alerts.Notification) -> integration.Reading:
+        """See `integration.Readable`: the blocks' texts, with times and links as a client shows them."""
+        body = payload(notification, self._config)
+        blocks = body["attachments"][0]["blocks"]
+        texts = [part["text"] for block in blocks for part in block.get("elements", [block.get("text")])]
+        return integration.Reading(_unmarked(body["text"]), "\n".join(_unmarked(text) for text in texts) + "\n")
+
     async def close(self) -> None:
         """Close the connections."""
         if self._http is not None:
@@ -88,6 +98,14 @@ def payload(notification: alerts.Notification, config: Config) -> dict[str, Any]
             }
         ],
     }
+
+
+def _unmarked(text: str) -> str:
+    """Slack's markup as plain text: a date's fallback in UTC, a link as text and address, no stars and ticks."""
+    text = _DATE.sub(r"\1", text)
+    text = _LINK.sub(r"\2: \1", text)
+    text = text.replace("```", "").replace("`", "").replace("*", "")
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def colour(content: message.Message) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import datetime
 from typing import Any
 
+import orjson
 import pydantic
 
 from tidegate.kit import http
@@ -49,6 +50,12 @@ class Webhook:
         with integration.scrubbed(self._url):
             await http.post(self._http, self._url, json=body, headers={"idempotency-key": key})
         return ""
+
+    def reading(self, notification: alerts.Notification) -> integration.Reading:
+        """See `integration.Readable`: the body, since programs read it."""
+        body = payload(notification, self._config.max_alerts, send_resolved=self._config.send_resolved)
+        text = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+        return integration.Reading(message.title(notification, send_resolved=self._config.send_resolved), f"{text}\n")
 
     async def close(self) -> None:
         """Close the connections."""

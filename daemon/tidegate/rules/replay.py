@@ -5,11 +5,12 @@ Samples are handed in chunk by chunk, so that memory depends on the queries' loo
 
 from __future__ import annotations
 
-import asyncio
 import collections
+import concurrent.futures
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from tidegate.kit import telemetry
 from tidegate.model import alerts, ports, rules
 from tidegate.model import labels as labels_
+from tidegate.rules import audience as audience_
 from tidegate.rules import evaluate, evidence, unittest
 from tidegate.rules import group as group_
 
@@ -24,6 +26,7 @@ Sample: TypeAlias = tuple[int, labels_.Labels, float]
 """Unix milliseconds, series, value."""
 Source: TypeAlias = Callable[[Sequence[str], float, float], Iterable[Sample]]
 """Samples of the series that match any of the selectors, in (start, end] (unix seconds), in any order."""
+_OURS = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 SPACING = 15.0
 """Seconds between samples that the store prepares for; it takes any."""
 
@@ -59,52 +62,91 @@ class Outcome:
     samples: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reach:
+    """How far before the span things begin, in seconds."""
+
+    rules: float
+    """Evaluation: what alerts hold, and what is read of series that the rules make themselves."""
+    samples: float
+    """Samples before the first evaluation."""
+
+
 async def run(
     ruleset: rules.RuleSet,
     selectors: Sequence[str],
     span: Span,
     source: Source,
     world: unittest.World,
+    audience: audience_.Audience,
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
 ) -> Outcome:
-    """Replay rules. Evaluation begins earlier than the span, by the longest `for` and look back, so that its start is right."""
+    """Replay rules before an audience. Evaluation begins earlier than the span, so that its start is right."""
     engine, _, clean = world(0.0)
     clean()
-    reach = max((_lookback(engine, rule) for group in ruleset.groups for rule in group.rules), default=0.0)
-    engine, store, clean = world(2 * (reach + span.chunk))
+    reach = _reach(ruleset, engine)
+    engine, store, clean = world(2 * (reach.samples + span.chunk))
+    first = span.start - reach.rules
     try:
-        history = _History(store, source, selectors, span)
-        replay = _Replay(ruleset, engine, store, span)
-        first = span.start - replay.hold - reach
-        await history.to(first - reach, first)
-        for at, group in replay.ticks(first):
-            await history.to(first - reach, at)
-            await replay.step(group, at)
+        history = _History(store, source, [*selectors, *audience.selectors], span, made(ruleset))
+        await audience.begin(engine, first)
+        replay = _Replay(ruleset, engine, store, span, audience)
+        history.to(first - reach.samples, first)
+        for at, due in itertools.groupby(replay.ticks(first), lambda tick: tick[0]):
+            history.to(first - reach.samples, at)
+            await replay.step([group for _, group in due], at)
             progress((at - first) / max(span.end - first, 1.0))
+        await audience.until(span.end)
         return replay.outcome(history.samples)
     finally:
+        await audience.close()
         clean()
 
 
-def _lookback(engine: ports.QueryEngine, rule: rules.Rule) -> float:
-    return max(engine.prepare(expr).lookback for expr in rules.expressions(rule))
+def made(ruleset: rules.RuleSet) -> frozenset[str]:
+    """The metric names that the rules make themselves."""
+    every = [rule for group in ruleset.groups for rule in group.rules]
+    return frozenset({rule.record for rule in every if isinstance(rule, rules.RecordingRule)} | _OURS)
+
+
+def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine) -> Reach:
+    every = [rule for group in ruleset.groups for rule in group.rules]
+    own = made(ruleset)
+    queries = [engine.prepare(expr) for rule in every for expr in rules.expressions(rule)]
+    alerting = [
+        (rule, group) for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.AlertingRule)
+    ]
+    held = max((rule.memory(group.interval) + rule.keep_firing_for for rule, group in alerting), default=0.0)
+    read = max((query.lookback for query in queries if not query.names or query.names & own), default=0.0)
+    slowest = max((group.interval for group in ruleset.groups), default=0.0)
+    return Reach(held + read + slowest, max((query.lookback for query in queries), default=0.0))
 
 
 class _History:
     """Puts the source's samples into the store, a chunk ahead of the evaluations."""
 
-    def __init__(self, store: ports.SampleStore, source: Source, selectors: Sequence[str], span: Span) -> None:
+    def __init__(
+        self,
+        store: ports.SampleStore,
+        source: Source,
+        selectors: Sequence[str],
+        span: Span,
+        without: Collection[str],
+    ) -> None:
+        """Series whose names are in `without` are left out: the rules make them anew."""
         self._store, self._source, self._selectors, self._span = store, source, selectors, span
+        self._without = without
         self._loaded = -math.inf
         self.samples = 0
 
-    async def to(self, start: float, at: float) -> None:
+    def to(self, start: float, at: float) -> None:
         """Have everything up to a time."""
         self._loaded = max(self._loaded, start)
         while self._loaded < at:
             end = min(self._loaded + self._span.chunk, self._span.end)
-            # A source may wait for a server: in a thread, since commands ask with an event loop of their own.
-            self._put(await asyncio.to_thread(self._read, self._loaded, end))
+            # A source may ask a server with an event loop of its own: in a thread. Here nobody else is to go on meanwhile.
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                self._put(thread.submit(self._read, self._loaded, end).result())
             self._loaded = end if end > self._loaded else at
 
     def _read(self, start: float, end: float) -> list[Sample]:
@@ -113,6 +155,8 @@ class _History:
     def _put(self, samples: Iterable[Sample]) -> None:
         rows: dict[tuple[str, int], dict[labels_.Labels, float]] = collections.defaultdict(dict)
         for at_ms, labels, value in samples:
+            if labels_.get(labels, labels_.NAME) in self._without:
+                continue
             rows[_target(labels), at_ms][labels] = value
         for key, at_ms in sorted(rows):
             found = rows[key, at_ms]
@@ -130,17 +174,27 @@ def _target(labels: labels_.Labels) -> str:
 class _Replay:
     """The groups, and what their alerts did."""
 
-    def __init__(self, ruleset: rules.RuleSet, engine: ports.QueryEngine, store: ports.SampleStore, span: Span) -> None:
-        traces = evidence.Evidence(ruleset.log_metrics)
-        world = evaluate.World(engine, store, "", {}, 0.0, traces, lambda _: None)
-        counted = group_.Instruments(telemetry.Registry())
-        self._groups = [
-            group_.Group(one, world, unittest.Nobody(), unittest.Still(), counted) for one in ruleset.groups
-        ]
-        every = [(rule, group) for group in ruleset.groups for rule in group.rules]
-        self.hold = max(
-            (rule.memory(group.interval) for rule, group in every if isinstance(rule, rules.AlertingRule)), default=0.0
+    def __init__(
+        self,
+        ruleset: rules.RuleSet,
+        engine: ports.QueryEngine,
+        store: ports.SampleStore,
+        span: Span,
+        audience: audience_.Audience,
+    ) -> None:
+        world = evaluate.World(
+            engine,
+            store,
+            audience.external_url,
+            audience.external_labels,
+            audience.resolved_retention,
+            evidence.Evidence(ruleset.log_metrics),
+            lambda _: None,
+            statuses=audience.statuses,
         )
+        counted = group_.Instruments(telemetry.Registry())
+        self._groups = [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in ruleset.groups]
+        self._audience = audience
         self._span = span
         self._open: dict[tuple[str, labels_.Labels], alerts.Alert] = {}
         self._firings: list[Firing] = []
@@ -157,9 +211,16 @@ class _Replay:
                     yield at, group
                     due[number] = at + group.group.interval
 
-    async def step(self, group: group_.Group, at: float) -> None:
-        """One evaluation of one group."""
-        await group.evaluate_at(at)
+    async def step(self, groups: Sequence[group_.Group], at: float) -> None:
+        """One evaluation of all groups that are due at a time."""
+        await self._audience.until(at)
+        for group in groups:
+            await group.evaluate_at(at)
+            self._look(group, at)
+        await self._audience.evaluated(at, [group.status for group in self._groups])
+
+    def _look(self, group: group_.Group, at: float) -> None:
+        """See what the group's rules did."""
         self._evaluations += len(group.rules)
         for status in group.status.rules:
             if status.error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -74,6 +74,72 @@ class QueryTest(files.Part):
     """Exactly these, in any order."""
 
 
+class InputLogs(files.Part):
+    """Log lines that are written, counted by the rule files' `log_metrics`, and shown in messages (not promtool's)."""
+
+    lines: list[files.Text]
+    """The lines, as their program writes them."""
+    at: settings.Duration = 0.0
+    """When the first one is written, since the start."""
+    every: settings.Duration = 0.0
+    """Time from one line to the next; 0 writes all at once."""
+    repeat: int = pydantic.Field(default=1, ge=1, le=100_000)
+    """How often all lines are written."""
+    format: Literal["auto", "cri", "docker", "json", "logfmt", "plain"] = "auto"
+    """As in `logs.inputs`."""
+    service: str = ""
+    """As in `logs.inputs`."""
+    environment: str = ""
+    """As in `logs.inputs`."""
+    version: str = ""
+    """As in `logs.inputs`."""
+    labels: files.Texts = {}
+    """As in `logs.inputs`."""
+    path: str = "/var/log/test.log"
+    """The file that they stand in: that of a container names its pod and namespace."""
+
+
+class ExpectedNotification(files.Part):
+    """A message; of what is left out nothing is asked."""
+
+    title: str = ""
+    """Its title or subject."""
+    text: str = ""
+    """All that stands below the title, as people read it: no markup, times in UTC."""
+    lines: list[str] = []
+    """Lines that stand in its text, among others."""
+
+
+class NotificationTest(files.Part):
+    """What an integration of a receiver was sent, since the last such test of it or the start (not promtool's)."""
+
+    eval_time: settings.Duration
+    """Time since the start; messages of this time count."""
+    receiver: str
+    """Its name in the settings."""
+    integration: str = ""
+    """Kind and index, e.g. `slack[0]`; default the receiver's first."""
+    exp_notifications: list[ExpectedNotification] = []
+    """Exactly these, in order."""
+
+
+class GateTest(files.Part):
+    """What the gate answers (not promtool's)."""
+
+    eval_time: settings.Duration
+    """Time since the start."""
+    environment: str
+    """As in the settings."""
+    service: str
+    """The service that asks."""
+    version: str = ""
+    """The version that would come."""
+    exp_verdict: Literal["allow", "deny", "wait", "unknown"]
+    """The verdict."""
+    exp_reasons: list[str] | None = None
+    """Exactly these rules block; left out, nothing is asked of them."""
+
+
 class Test(files.Part):
     """One scenario."""
 
@@ -87,6 +153,12 @@ class Test(files.Part):
     """Alerts to look for."""
     promql_expr_test: list[QueryTest] = []
     """Queries to ask."""
+    input_logs: list[InputLogs] = []
+    """Log lines that are written (not promtool's)."""
+    notification_test: list[NotificationTest] = []
+    """Messages to look for (not promtool's)."""
+    gate_test: list[GateTest] = []
+    """Gates to ask (not promtool's)."""
     external_labels: files.Texts = {}
     """For templates."""
     external_url: str = ""
@@ -100,6 +172,8 @@ class TestFile(files.Part):
 
     rule_files: list[str] = []
     """Rule files, relative to this one; patterns allowed."""
+    config: str = ""
+    """Settings with the routes, receivers and gates of the tests, relative to this file (not promtool's)."""
     evaluation_interval: settings.Duration = 60.0
     """For groups that give no interval."""
     group_eval_order: list[str] = []

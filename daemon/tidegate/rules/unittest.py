@@ -18,9 +18,10 @@ from typing import TypeAlias
 import numpy as np
 
 from tidegate.kit import telemetry, validate, yamlfile
-from tidegate.model import alerts, ports, problems, rules
 from tidegate.model import labels as labels_
-from tidegate.rules import evaluate, evidence, load, unitdiff, unitfiles
+from tidegate.model import ports, problems, rules
+from tidegate.rules import audience as audience_
+from tidegate.rules import evaluate, evidence, load, unitdiff, unitfiles, unitstages
 from tidegate.rules import group as group_
 
 World: TypeAlias = Callable[[float], tuple[ports.QueryEngine, ports.SampleStore, Callable[[], None]]]
@@ -35,6 +36,10 @@ class Case:
     """One thing that was looked at."""
 
     file: str
+    test: str
+    """The scenario, by promtool's name for it."""
+    number: int
+    """The scenario's place in the file."""
     name: str
     difference: str = ""
     """What was expected and what came; empty when they are the same."""
@@ -52,72 +57,132 @@ class _Scenario:
     test: unitfiles.Test
     title: str
     start: float
+    number: int
 
-
-class Still:
-    """A clock on which evaluations take no time: nobody else is waiting."""
-
-    def now(self) -> float:
-        """Always the same."""
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Nothing to wait for."""
-
-
-class Nobody:
-    """Takes alerts and forgets them: the rules themselves are asked."""
-
-    async def put(self, changed: Sequence[alerts.Alert]) -> None:
-        """Nothing to keep."""
-
-    def all(self) -> Sequence[alerts.Alert]:
-        """Nothing."""
-        return ()
-
-    def silenced_by(self, alert: alerts.Alert) -> Sequence[str]:  # noqa: ARG002
-        """Nothing."""
-        return ()
+    def case(self, name: str, difference: str = "") -> Case:
+        """A case of it."""
+        return Case(self.file, self.test.name or f"unnamed#{self.number}", self.number, name, difference)
 
 
 async def run(
-    paths: Sequence[pathlib.Path], world: World, kql: Callable[[str], object], *, only: str = ""
+    paths: Sequence[pathlib.Path],
+    world: World,
+    kql: Callable[[str], object],
+    *,
+    only: str = "",
+    made: unitstages.Made | None = None,
 ) -> list[Case]:
     """Run files one after the other; `only` those scenarios whose name a regular expression finds.
 
-    Raises `ConfigError` for a file that cannot be used.
+    With tests of messages and gates it has to run on a `kit.virtual` loop, and needs `made`, which makes what they look
+    at. Raises `ConfigError` for a file that cannot be used.
     """
     cases: list[Case] = []
     for path in paths:
         document = yamlfile.read(path)
         given = validate.model(unitfiles.TestFile, document.value or {}, document, prefix="test-")
         for number, test in enumerate(given.tests):
-            scenario = _Scenario(
-                str(path), given, test, test.name or f"test {number + 1}", _start(test, document, number)
-            )
-            if re.search(only, scenario.title):
-                cases += await _scenario(scenario, document, number, world, kql)
+            title = test.name or f"test {number + 1}"
+            scenario = _Scenario(str(path), given, test, title, _start(test, document, number), number)
+            if re.search(only, title):
+                cases += await _Run(scenario, document, world, kql, made).cases()
     return cases
 
 
-async def _scenario(
-    scenario: _Scenario, document: yamlfile.Document, number: int, world: World, kql: Callable[[str], object]
-) -> list[Case]:
-    test = scenario.test
-    times = [one.eval_time for one in test.alert_rule_test] + [one.eval_time for one in test.promql_expr_test]
-    end = max(times, default=0.0)
-    engine, store, clean = world(end + MARGIN)
-    try:
-        ruleset = load.load(_rule_files(scenario), load.Checks(engine, kql, scenario.given.evaluation_interval))
-        rows = _Rows(store, scenario, document, number)
-        groups = _groups(ruleset, scenario, engine, store)
-        cases, broken = await _alert_cases(scenario, groups, rows, end)
-        if broken:
-            return [*cases, broken]
-        rows.until(end)
-        return cases + [_query_case(scenario, query, engine) for query in test.promql_expr_test]
-    finally:
-        clean()
+class _Run:
+    """One scenario."""
+
+    def __init__(
+        self,
+        scenario: _Scenario,
+        document: yamlfile.Document,
+        world: World,
+        kql: Callable[[str], object],
+        made: unitstages.Made | None,
+    ) -> None:
+        self._scenario, self._test, self._document = scenario, scenario.test, document
+        self._world, self._kql, self._made = world, kql, made
+        self._audience: audience_.Audience = audience_.Nobody()
+        self._looks: unitstages.Looks | None = None
+        self._written: unitstages.Written | None = None
+
+    async def cases(self) -> list[Case]:
+        """Everything that was looked at."""
+        test, scenario = self._test, self._scenario
+        asked = (test.alert_rule_test, test.promql_expr_test, test.notification_test, test.gate_test)
+        end = max((one.eval_time for tests in asked for one in tests), default=0.0)
+        engine, store, clean = self._world(end + MARGIN)
+        try:
+            checks = load.Checks(engine, self._kql, scenario.given.evaluation_interval)
+            ruleset = load.load(_rule_files(scenario), checks)
+            rows = _Rows(store, scenario, self._document, scenario.number)
+            self._listen(ruleset, store)
+            await self._audience.begin(engine, scenario.start)
+            groups = _groups(ruleset, scenario, engine, store, self._audience)
+            cases, broken = await self._evaluate(groups, rows, end)
+            if broken:
+                return [*cases, broken]
+            self._put(rows, end)
+            return cases + [_query_case(scenario, query, engine) for query in test.promql_expr_test]
+        finally:
+            await self._audience.close()
+            clean()
+
+    def _listen(self, ruleset: rules.RuleSet, store: ports.SampleStore) -> None:
+        """Make what our own tests need."""
+        test, lines = self._test, None
+        if test.input_logs and self._made:
+            lines = self._made.lines(ruleset.log_metrics, store, self._scenario.start)
+            self._written = unitstages.Written(test, lines, self._scenario.start)
+        if (test.notification_test or test.gate_test) and self._made:
+            config = self._scenario.given.config
+            path = pathlib.Path(self._scenario.file).parent / config if config else None
+            stages = self._made.stages(path, lines)
+            self._audience = stages
+            self._looks = unitstages.Looks(test, stages, self._scenario.start)
+
+    def _put(self, rows: _Rows, offset: float) -> None:
+        """Put in the samples and lines that are due by so many seconds after the start."""
+        rows.until(offset)
+        if self._written:
+            self._written.until(self._scenario.start + offset)
+
+    async def _evaluate(self, groups: list[group_.Group], rows: _Rows, end: float) -> tuple[list[Case], Case | None]:
+        """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval.
+
+        As in promtool every group is evaluated at every `evaluation_interval`, whatever its own, and the scenario ends with
+        the first evaluation in which a rule failed: that is a case of its own, so that no failure goes unnoticed.
+        """
+        scenario = self._scenario
+        step = scenario.given.evaluation_interval
+        cases: list[Case] = []
+        for number in range(int(end // step) + 1):
+            offset = number * step
+            self._put(rows, offset)
+            await self._audience.until(scenario.start + offset)
+            for group in groups:
+                await group.evaluate_at(scenario.start + offset)
+            broken = [_failed(status) for group in groups for status in group.status.rules if status.error]
+            if broken:
+                name = f"{scenario.title}: evaluation at {_duration(offset)}"
+                return cases, scenario.case(name, "\n".join(broken))
+            await self._audience.evaluated(scenario.start + offset, [group.status for group in groups])
+            due = [test for test in scenario.test.alert_rule_test if offset <= test.eval_time < offset + step]
+            cases += [_alert_case(scenario, test, groups) for test in due]
+            cases += await self._look(offset + step)
+        return cases, None
+
+    async def _look(self, before: float) -> list[Case]:
+        """The tests of messages and gates that are due before an offset."""
+        scenario = self._scenario
+        found = await self._looks.before(before) if self._looks else []
+        return [
+            scenario.case(
+                f"{scenario.title}: {title} at {_duration(at)}",
+                difference,
+            )
+            for at, (title, difference) in found
+        ]
 
 
 class _Rows:
@@ -155,46 +220,27 @@ class _Rows:
 
 
 def _groups(
-    ruleset: rules.RuleSet, scenario: _Scenario, engine: ports.QueryEngine, store: ports.SampleStore
+    ruleset: rules.RuleSet,
+    scenario: _Scenario,
+    engine: ports.QueryEngine,
+    store: ports.SampleStore,
+    audience: audience_.Audience,
 ) -> list[group_.Group]:
     world = evaluate.World(
         engine,
         store,
-        scenario.test.external_url,
-        scenario.test.external_labels,
+        scenario.test.external_url or audience.external_url,
+        {**audience.external_labels, **scenario.test.external_labels},
         math.inf,
         evidence.Evidence(ruleset.log_metrics),
         lambda _: None,
-        label_alerts=False,
+        label_alerts=not isinstance(audience, audience_.Nobody),
+        statuses=audience.statuses,
     )
     order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
     wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
     counted = group_.Instruments(telemetry.Registry())
-    return [group_.Group(one, world, Nobody(), Still(), counted) for one in wanted]
-
-
-async def _alert_cases(
-    scenario: _Scenario, groups: list[group_.Group], rows: _Rows, end: float
-) -> tuple[list[Case], Case | None]:
-    """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval.
-
-    As in promtool every group is evaluated at every `evaluation_interval`, whatever its own, and the scenario ends with
-    the first evaluation in which a rule failed: that is a case of its own, so that no failure goes unnoticed.
-    """
-    step = scenario.given.evaluation_interval
-    cases: list[Case] = []
-    for number in range(int(end // step) + 1):
-        offset = number * step
-        rows.until(offset)
-        for group in groups:
-            await group.evaluate_at(scenario.start + offset)
-        broken = [_failed(status) for group in groups for status in group.status.rules if status.error]
-        if broken:
-            name = f"{scenario.title}: evaluation at {_duration(offset)}"
-            return cases, Case(scenario.file, name, "\n".join(broken))
-        due = [test for test in scenario.test.alert_rule_test if offset <= test.eval_time < offset + step]
-        cases += [_alert_case(scenario, test, groups) for test in due]
-    return cases, None
+    return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in wanted]
 
 
 def _failed(status: ports.RuleStatus) -> str:
@@ -215,7 +261,7 @@ def _alert_case(scenario: _Scenario, test: unitfiles.AlertTest, groups: list[gro
     wanted = sorted(
         _alert_text({**one.exp_labels, "alertname": test.alertname}, one.exp_annotations) for one in test.exp_alerts
     )
-    return Case(scenario.file, name, unitdiff.difference(wanted, got))
+    return scenario.case(name, unitdiff.difference(wanted, got))
 
 
 def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.QueryEngine) -> Case:
@@ -224,15 +270,13 @@ def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.Qu
         got = evaluate.vector(engine.prepare(test.expr).instant(scenario.start + test.eval_time))
         wanted = [(unitfiles.series_labels(one.labels), one.value) for one in test.exp_samples]
     except (problems.QueryError, ValueError) as error:
-        return Case(scenario.file, name, str(error))
+        return scenario.case(name, str(error))
     if any(one.histogram for one in test.exp_samples):
-        return Case(scenario.file, name, "native histograms are not supported yet")
+        return scenario.case(name, "native histograms are not supported yet")
     tolerance = FUZZY if scenario.given.fuzzy_compare else CLOSE
     if _same(wanted, got, tolerance):
-        return Case(scenario.file, name)
-    return Case(
-        scenario.file, name, unitdiff.difference(_samples(wanted), _samples(got)) or "the values differ by rounding"
-    )
+        return scenario.case(name)
+    return scenario.case(name, unitdiff.difference(_samples(wanted), _samples(got)) or "the values differ by rounding")
 
 
 def _same(

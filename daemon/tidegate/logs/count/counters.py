@@ -108,15 +108,17 @@ class LogCounters:
             try:
                 while not self._rescheduled.is_set():
                     tick = await ticks.next()
-                    self._append(self._store, tick.at)
+                    self.append(tick.at)
             finally:
                 ticks.close()
 
-    def _append(self, store: ports.SampleStore, at: float) -> None:
-        """One row of all counts, and before it one of zeros for series that are new."""
+    def append(self, at: float) -> None:
+        """Store one row of all counts (unix seconds), and before it one of zeros for series that are new."""
+        if self._store is None:
+            return
         found = self.series()
         # A tick may take two rows, see below: the ring is sized for twice as many.
-        table = store.table(KEY, self._interval / 2)
+        table = self._store.table(KEY, self._interval / 2)
         fresh = {labels: 0.0 for labels in found if labels not in self._stored}
         if any(found[labels] for labels in fresh):
             self._row(table, at - BEFORE, fresh, partial=True)

@@ -1,0 +1,132 @@
+"""Where `tidegate replay` reads samples: a server's API, a file of samples, or a data directory of Tidegate's own.
+
+A data directory may belong to a server that runs: its sample files are copied first, and only the copy is opened.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import click
+import numpy as np
+import orjson
+
+from tidegate.cli import client
+from tidegate.kit import clock, matchers, telemetry
+from tidegate.metrics import store as store_
+from tidegate.model import labels as labels_
+from tidegate.model import problems, series
+from tidegate.rules import replay, unitfiles
+
+SAMPLES = "samples"
+TRIES = 5
+"""Copies of one table: another is made when its labels changed meanwhile."""
+Opened: TypeAlias = tuple[replay.Source, Callable[[], None]]
+"""A source, and how to clean up after it."""
+
+
+def source(data: str, token: str) -> Opened:
+    """What `--data` names. Raises `UsageError`."""
+    if data.startswith(("http://", "https://")):
+        return functools.partial(_asked, data, token), _nothing
+    path = pathlib.Path(data)
+    if path.is_dir():
+        return _directory(path)
+    if not path.is_file():
+        raise click.UsageError(f"--data: {data!r} is neither a URL, nor a file, nor a directory")
+    return functools.partial(_read, path), _nothing
+
+
+def _nothing() -> None:
+    """Nothing to clean up."""
+
+
+def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+    """Raw samples over the HTTP API: a range selector gives them as they were scraped. A series is taken once."""
+    seen: set[labels_.Labels] = set()
+    for selector in selectors:
+        expr = f"{selector}[{math.ceil((end - start) * 1000)}ms]"
+        response = client.request("POST", url, "/api/v1/query", params={"query": expr, "time": end}, token=token)
+        body = client.parse(response)
+        if not response.is_success or not isinstance(body, dict):
+            raise problems.QueryError(f"{url} answered: {client.detail(response)}")
+        for item in body["data"]["result"]:
+            labels = labels_.make(item["metric"])
+            if labels not in seen:
+                seen.add(labels)
+                yield from ((round(at * 1000), labels, float(value)) for at, value in item.get("values", ()))
+
+
+def _read(path: pathlib.Path, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:  # noqa: ARG001
+    """`series value unix-seconds` lines, as OpenMetrics writes them; every series is taken."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            try:
+                name, value, at = line.rsplit(maxsplit=2)
+                if start < float(at) <= end:
+                    yield round(float(at) * 1000), unitfiles.series_labels(name), float(value)
+            except ValueError:
+                raise problems.QueryError(
+                    f"{path}:{number}: expected `series value unix-seconds`, got {line.strip()!r}"
+                ) from None
+
+
+def _directory(path: pathlib.Path) -> Opened:
+    """A copy of the samples of a data directory. Raises `UsageError` where there are none."""
+    samples = path / SAMPLES if (path / SAMPLES).is_dir() else path
+    if not any(samples.glob("*/ring")):
+        raise click.UsageError(f"--data: {path} is no data directory: it holds no samples")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-replay-"))
+    for table in sorted(samples.iterdir()):
+        if table.is_dir() and ".bad-" not in table.name:
+            _copy(table, folder / table.name)
+    store = store_.Store(folder, clock.SystemClock(), telemetry.Registry())
+    return functools.partial(_stored, store), lambda: shutil.rmtree(folder)
+
+
+def _copy(table: pathlib.Path, to: pathlib.Path) -> None:
+    """Copy one table. Rows that are written meanwhile do no harm; with other labels it is begun again."""
+    to.mkdir()
+    for _ in range(TRIES):
+        try:
+            labels = (table / "labels").read_bytes()
+            shutil.copyfile(table / "ring", to / "ring")
+            (to / "labels").write_bytes(labels)
+            if labels == (table / "labels").read_bytes():
+                return
+        except FileNotFoundError:  # the table is gone, or is being made
+            break
+    shutil.rmtree(to)
+
+
+def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+    """Samples and stale markers, a series once."""
+    seen: set[labels_.Labels] = set()
+    for selector in selectors:
+        found = store.select(matchers.parse_all(selector), round(start * 1000), round(end * 1000))
+        row = itertools.count()
+        for block in found.blocks:
+            cells = np.ascontiguousarray(block.values).view(np.int64)
+            times = block.times.tolist()
+            for column in range(block.values.shape[1]):
+                labels = found.labels.labels(next(row))
+                if labels in seen:
+                    continue
+                seen.add(labels)
+                there = np.flatnonzero(cells[:, column] != series.ABSENT_BITS).tolist()
+                yield from ((times[slot], labels, block.values[slot, column]) for slot in there)
+
+
+def selectors(of: Sequence[Sequence[tuple[str, str, str]]]) -> list[str]:
+    """Selectors as text, each once, from (name, operator, value) conditions."""
+    texts = ("{" + ",".join(f"{name}{op}{orjson.dumps(value).decode()}" for name, op, value in one) + "}" for one in of)
+    return list(dict.fromkeys(texts))

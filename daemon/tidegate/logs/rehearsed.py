@@ -1,0 +1,96 @@
+"""Log lines of a rehearsal: read, counted and found as in production, but given by a test and kept in memory."""
+
+from __future__ import annotations
+
+import orjson
+
+from tidegate.kit import telemetry
+from tidegate.logs import kql
+from tidegate.logs.count import counters
+from tidegate.logs.ecs import encode, lines
+from tidegate.logs.formats import auto, base, times
+from tidegate.logs.kql import matcher, meaning
+from tidegate.model import logs, ports, rules, settings
+
+SPACING = counters.INTERVAL
+
+
+class Lines:
+    """Implements `ports.LogReader` over the lines given so far."""
+
+    def __init__(self, metrics: tuple[rules.LogMetric, ...], store: ports.SampleStore, start: float) -> None:
+        """Counts into the store from a time (unix seconds) on. Raises `QueryError`."""
+        self._now = start
+        self._next = start
+        self._counters = counters.LogCounters(store, _Unscheduled(), _Clock(self), telemetry.Registry())
+        self._counters.set_metrics(metrics)
+        self._found: list[logs.LogLine] = []
+
+    def take(self, raw: str, source: settings.LogInput, at: float) -> None:
+        """A line is written at a time, not earlier than the last one."""
+        self.until(at)
+        self._now = at
+        split, parse = auto.choose(source.format)
+        whole = raw.encode()
+        wrapped = split(whole) if split else None
+        line = parse(wrapped.content if wrapped else whole)
+        encoder = encode.Encoder(encode.Static.of(source, source.paths[0], "localhost"))
+        encoder.created(times.stamp(at))
+        if wrapped and wrapped.time and not line.zoned:
+            line.time = wrapped.time
+        document = orjson.loads(encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else ""))
+        self._counters.observe([document])
+        self._found.append(lines.line(document))
+
+    def until(self, at: float) -> None:
+        """Store the rows of counts that are due before a time."""
+        while self._next < at:
+            self._counters.append(self._next)
+            self._next += SPACING
+
+    def finish(self, at: float) -> None:
+        """Store the rows that are due at a time too."""
+        self.until(at)
+        if self._next <= at:
+            self._counters.append(self._next)
+            self._next += SPACING
+        self._now = at
+
+    @property
+    def now(self) -> float:
+        """The time that has come (unix seconds)."""
+        return self._now
+
+    async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:
+        """See `ports.LogReader`."""
+        matches = matcher.runs(matcher.test(meaning.of(kql.parse(query)), lambda: self._now))
+        found = [one for one in reversed(self._found) if start <= one.at <= end and matches(one.document)]
+        return logs.LogPage(tuple(found[:limit]), len(found))
+
+
+def _timed(line: base.Line, at: float) -> base.Line:
+    """A line that does not say its time is of the time at which it was written."""
+    line.time = line.time or times.stamp(at)
+    return line
+
+
+class _Clock:
+    """The time of the lines."""
+
+    def __init__(self, of: Lines) -> None:
+        self._of = of
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._of.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Nobody waits for a test's lines."""
+
+
+class _Unscheduled:
+    """Rows are asked for."""
+
+    def every(self, key: str, interval: float) -> ports.Ticks:
+        """Never called."""
+        raise NotImplementedError(f"{key} every {interval} s")

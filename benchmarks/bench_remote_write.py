@@ -30,7 +30,7 @@ from tidegate.metrics import columns
 from tidegate.metrics.remote import encode, post, wire
 
 TARGETS = 4
-WARM = 5.0
+WARM = 12.0
 ROWS, WIDTH = 60, 10_000
 
 
@@ -61,7 +61,13 @@ async def _swallow(port: int, keep: Callable[[str], object]) -> None:
 
 def swallow(port: int, kept: pathlib.Path) -> None:
     """The sink's process."""
-    asyncio.run(_swallow(port, kept.write_text))
+
+    def keep(text: str) -> None:
+        fresh = kept.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(kept)
+
+    asyncio.run(_swallow(port, keep))
 
 
 def remote(port: int, message: str) -> list[dict[str, object]]:

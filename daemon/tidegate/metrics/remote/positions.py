@@ -11,6 +11,9 @@ import pathlib
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
+
+from tidegate.kit import telemetry
 
 FIRST = 64
 KEY = 24
@@ -25,11 +28,10 @@ class Positions:
         """Open the file, or make it; of tables that are not there any more nothing is kept. Raises `OSError`."""
         self._path = path
         self.since, known = _read(path, now_ms)
-        self._slots: dict[str, int] = {}
-        self._map = self._made(max(FIRST, 2 * len(tables)))
-        for table in tables:
-            if (at := known.get(_key(table))) is not None:
-                self.put(table, at)
+        kept = {table: known[key] for table in tables if (key := _key(table)) in known}
+        self._slots = {table: slot for slot, table in enumerate(kept, 1)}
+        records = [(_MAGIC, self.since), *((_key(table), at) for table, at in kept.items())]
+        self._map = self._made(np.array(records, _RECORD), FIRST + 2 * len(tables))
 
     def get(self, table: str) -> int:
         """Up to which time a table was sent."""
@@ -53,15 +55,13 @@ class Positions:
         return slot
 
     def _grow(self) -> None:
-        before = self._map
-        self._map = self._made(2 * len(before))
-        self._map[: len(before)] = before
+        self._map = self._made(self._map, 2 * len(self._map))
 
-    def _made(self, slots: int) -> np.memmap[tuple[int], np.dtype[np.void]]:
-        """A new file under the same path, with the first record in it."""
+    def _made(self, records: npt.NDArray[np.void], slots: int) -> np.memmap[tuple[int], np.dtype[np.void]]:
+        """A new file that takes the place of the old one once these records are in it."""
         fresh = self._path.with_suffix(".new")
         made = np.memmap(fresh, _RECORD, "w+", shape=(slots,))
-        made[0] = (_MAGIC, self.since)
+        made[: len(records)] = records
         fresh.replace(self._path)
         return made
 
@@ -79,6 +79,7 @@ def _read(path: pathlib.Path, now_ms: int) -> tuple[int, dict[bytes, int]]:
         return now_ms, {}
     if not raw or len(raw) % _RECORD.itemsize or not raw.startswith(_MAGIC):
         path.replace(path.with_suffix(".bad"))
+        telemetry.logger("remote write").error("set aside a damaged file: sending begins from now", path=str(path))
         return now_ms, {}
     records = np.frombuffer(raw, _RECORD)
     used = records[1:][records["key"][1:] != b""]

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tidegate.metrics.promql import stacks, sums
+from tidegate.metrics.promql import sums
 from tidegate.metrics.promql.panels import Rows, Windows
 from tidegate.metrics.promql.values import Flags, Floats
 
@@ -182,19 +182,43 @@ def time_of_last(windows: Windows) -> tuple[Floats, Flags]:
 
 def time_of_extreme(kind: Literal["min", "max"]) -> Function:
     """`ts_of_max_over_time` and `ts_of_min_over_time`: of the last of several equal ones; NaN only where all are."""
-    pick = np.fmin if kind == "min" else np.fmax
+    better = np.less_equal if kind == "min" else np.greater_equal
 
     def function(windows: Windows) -> tuple[Floats, Flags]:
-        result = np.zeros((len(windows.lo), windows.panel.values.shape[1]))
-        for stack in stacks.stacked(windows):
-            values = stack.kept(np.nan)
-            best = pick.reduce(values, axis=2)[:, :, None]
-            hits = values == best
-            if bool(np.isnan(best).any()):
-                hits |= np.isnan(best) & (True if stack.mask is None else stack.mask)
-            found = stack.size - 1 - hits[:, :, ::-1].argmax(axis=2)
-            times = np.broadcast_to(stacks.per_column(windows, stacks.times(windows, stack)), values.shape)
-            result[stack.steps] = np.take_along_axis(times, found[:, :, None], axis=2)[:, :, 0].T / 1000.0
-        return result, windows.at_least(1)
+        return _times_of(windows, _places(windows, better)), windows.at_least(1)
 
     return function
+
+
+def _times_of(windows: Windows, rows: Rows) -> Floats:
+    panel = windows.panel
+    times = np.broadcast_to(panel.wide(panel.times), panel.values.shape)
+    return np.take_along_axis(times, rows, axis=0) / 1000.0
+
+
+def _places(windows: Windows, better: np.ufunc) -> Rows:
+    """[steps, columns]: the row of the last of each window's best samples, from a table of doubling spans like `_doubled`."""
+    lo, hi = windows.panel.wide(windows.lo), windows.panel.wide(windows.hi)
+    level = np.floor(np.log2(np.maximum(hi - lo, 1))).astype(np.int64)
+    best, rows = windows.panel.values, len(windows.panel.values)
+    place = np.broadcast_to(np.arange(rows)[:, None], best.shape)
+    result = np.zeros((len(lo), best.shape[1]), np.int64)
+    for power in range(int(level.max()) + 1):
+        windows.check()
+        if power:
+            half = 1 << (power - 1)
+            later = better(best[half:], best[:-half]) | np.isnan(best[:-half])
+            best, place = np.where(later, best[half:], best[:-half]), np.where(later, place[half:], place[:-half])
+        chosen = level == power
+        if bool(chosen.any()):
+            top = rows - (1 << power)
+            left, right = np.minimum(lo, top), np.clip(hi - (1 << power), 0, top)
+            before, after = _rows(best, left), _rows(best, right)
+            later = better(after, before) | np.isnan(before)
+            np.copyto(result, np.where(later, _at(place, right), _at(place, left)), where=chosen)
+    return result
+
+
+def _at(places: Rows, index: Rows) -> Rows:
+    found: Rows = places[index[:, 0]] if index.shape[1] == 1 else np.take_along_axis(places, index, axis=0)
+    return found

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
+import random
 
+import numpy as np
 import orjson
 import pytest
 from click import testing
 
 from tests.services import cache, prometheus
 from tidegate import cli
+from tidegate.kit import clock, telemetry
+from tidegate.metrics import store as store_
+from tidegate.model import labels
 
 START = 1_700_000_040
 RULES = """
@@ -98,3 +104,71 @@ def test_a_bad_line_has_its_place(tmp_path: pathlib.Path) -> None:
     done = replayed(rules(tmp_path, "5m"), "--data", str(tmp_path / "bad.txt"))
     assert done.exit_code == 1
     assert "bad.txt:1: expected" in done.output
+
+
+def digest(folder: pathlib.Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_data_directory_that_a_server_is_writing(tmp_path: pathlib.Path) -> None:
+    data = tmp_path / "data"
+    store = store_.Store(data / "samples", clock.SystemClock(), telemetry.Registry(), retention=4 * 3600.0)
+    table = store.table("a", 60.0)
+    columns = np.array([table.column(labels.make({"__name__": "x", "job": "a", "instance": "i"}))], np.int32)
+    for minute in range(180):
+        table.append((START + 60 * minute) * 1000, columns, np.array([float(value(minute))]))
+    before = digest(data)
+    done = replayed(rules(tmp_path, "5m"), "--data", str(data), "-o", "json")
+    assert orjson.loads(done.output)["firings"] == EXPECTED
+    assert digest(data) == before
+    table.append((START + 60 * 180) * 1000, columns, np.array([1.0]))  # and goes on
+    assert table.labels(0)
+
+
+def test_a_series_that_ended_ends_its_alert_at_once_where_the_store_knows(tmp_path: pathlib.Path) -> None:
+    store = store_.Store(tmp_path / "data", clock.SystemClock(), telemetry.Registry(), retention=4 * 3600.0)
+    table = store.table("a", 60.0)
+    columns = np.array([table.column(labels.make({"__name__": "x", "job": "a"}))], np.int32)
+    for minute in range(100):
+        table.append((START + 60 * minute) * 1000, columns, np.array([9.0]))
+    table.end((START + 60 * 100) * 1000)
+    done = replayed(rules(tmp_path, "5m"), "--data", str(tmp_path / "data"), "-o", "json")
+    assert [one["end"] for one in orjson.loads(done.output)["firings"]] == [START + 60 * 100]
+
+
+def test_a_folder_without_samples_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = replayed(rules(tmp_path, "5m"), "--data", str(tmp_path / "empty"))
+    assert (done.exit_code, "holds no samples" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_alerts_fire_when_prometheus_finds_their_condition_held(tmp_path: pathlib.Path, seed: int) -> None:
+    """The reference is the server's own PromQL: the condition at every step of the last five minutes."""
+    chance = random.Random(seed)
+    found: list[int] = []
+    while len(found) < 300:
+        found += [chance.choice([1, 9])] * chance.randint(1, 12)
+    lines = [f'x{{job="a"}} {each} {START + 60 * minute}' for minute, each in enumerate(found)]
+    (tmp_path / "samples.txt").write_text("\n".join(["# TYPE x gauge", *lines, "# EOF"]) + "\n")
+    try:
+        prometheus.backfill(tmp_path / "samples.txt", tmp_path / "data")
+        with prometheus.running(data=tmp_path / "data") as server:
+            span = {"start": START, "end": START + 60 * 299, "step": 60}
+            answer = server.get("/api/v1/query_range", query="count_over_time((x > 5)[301s:1m]) == 6", **span)
+            ends = ["--from", str(START), "--to", str(START + 60 * 299)]
+            arguments = ["replay", rules(tmp_path, "5m"), *ends, "--data", server.url, "-o", "json"]
+            done = testing.CliRunner().invoke(cli.cli, arguments)
+    except cache.UnavailableError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    held = {int(at) for series in answer["result"] for at, _ in series["values"]}
+    firings = orjson.loads(done.output)["firings"]
+    steps = range(START, START + 60 * 299, 60)
+    assert len(firings) > 3
+    assert {at for at in steps if any(one["start"] <= at < one["end"] for one in firings)} == held - {START + 60 * 299}

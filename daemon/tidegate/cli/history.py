@@ -5,6 +5,7 @@ A data directory may belong to a server that runs: its sample files are copied f
 
 from __future__ import annotations
 
+import array
 import functools
 import itertools
 import math
@@ -41,7 +42,7 @@ def source(data: str, token: str) -> Opened:
         return _directory(path)
     if not path.is_file():
         raise click.UsageError(f"--data: {data!r} is neither a URL, nor a file, nor a directory")
-    return functools.partial(_read, path), _nothing
+    return _File(path).samples, _nothing
 
 
 def _nothing() -> None:
@@ -51,8 +52,8 @@ def _nothing() -> None:
 def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
     """Raw samples over the HTTP API: a range selector gives them as they were scraped. A series is taken once."""
     seen: set[labels_.Labels] = set()
-    for selector in selectors:
-        expr = f"{selector}[{math.ceil((end - start) * 1000)}ms]"
+    for each in selectors:
+        expr = f"{each}[{math.ceil((end - start) * 1000)}ms]"
         response = client.request("POST", url, "/api/v1/query", params={"query": expr, "time": end}, token=token)
         body = client.parse(response)
         if not response.is_success or not isinstance(body, dict):
@@ -64,20 +65,40 @@ def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: fl
                 yield from ((round(at * 1000), labels, float(value)) for at, value in item.get("values", ()))
 
 
-def _read(path: pathlib.Path, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:  # noqa: ARG001
-    """`series value unix-seconds` lines, as OpenMetrics writes them; every series is taken."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            try:
-                name, value, at = line.rsplit(maxsplit=2)
-                if start < float(at) <= end:
-                    yield round(float(at) * 1000), unitfiles.series_labels(name), float(value)
-            except ValueError:
-                raise problems.QueryError(
-                    f"{path}:{number}: expected `series value unix-seconds`, got {line.strip()!r}"
-                ) from None
+class _File:
+    """`series value unix-seconds` lines, as OpenMetrics writes them, read once; every series is taken."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._series: dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]] | None = None
+
+    def samples(self, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+        """A `replay.Source`. Raises `QueryError` for a line that is none."""
+        del selectors
+        if self._series is None:
+            self._series = self._read()
+        for labels, times, values in self._series.values():
+            at = np.frombuffer(times, np.int64)
+            for place in np.flatnonzero((at > start * 1000) & (at <= end * 1000)).tolist():
+                yield times[place], labels, values[place]
+
+    def _read(self) -> dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]]:
+        found: dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]] = {}
+        with self._path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip() or line.startswith("#"):
+                    continue
+                try:
+                    name, value, at = line.rsplit(maxsplit=2)
+                    if name not in found:
+                        found[name] = (unitfiles.series_labels(name), array.array("q"), array.array("d"))
+                    found[name][1].append(round(float(at) * 1000))
+                    found[name][2].append(float(value))
+                except ValueError:
+                    raise problems.QueryError(
+                        f"{self._path}:{number}: expected `series value unix-seconds`, got {line.strip()!r}"
+                    ) from None
+        return found
 
 
 def _directory(path: pathlib.Path) -> Opened:
@@ -111,8 +132,8 @@ def _copy(table: pathlib.Path, to: pathlib.Path) -> None:
 def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
     """Samples and stale markers, a series once."""
     seen: set[labels_.Labels] = set()
-    for selector in selectors:
-        found = store.select(matchers.parse_all(selector), round(start * 1000), round(end * 1000))
+    for each in selectors:
+        found = store.select(matchers.parse_all(each), round(start * 1000), round(end * 1000))
         row = itertools.count()
         for block in found.blocks:
             cells = np.ascontiguousarray(block.values).view(np.int64)
@@ -126,7 +147,6 @@ def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: fl
                 yield from ((times[slot], labels, block.values[slot, column]) for slot in there)
 
 
-def selectors(of: Sequence[Sequence[tuple[str, str, str]]]) -> list[str]:
-    """Selectors as text, each once, from (name, operator, value) conditions."""
-    texts = ("{" + ",".join(f"{name}{op}{orjson.dumps(value).decode()}" for name, op, value in one) + "}" for one in of)
-    return list(dict.fromkeys(texts))
+def selector(conditions: Sequence[tuple[str, str, str]]) -> str:
+    """A selector as text, from (name, operator, value)."""
+    return "{" + ",".join(f"{name}{op}{orjson.dumps(value).decode()}" for name, op, value in conditions) + "}"

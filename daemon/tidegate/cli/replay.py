@@ -61,6 +61,12 @@ class _Asked:
 @click.option(
     "--interval", default="", help="Evaluation interval of groups that give none; default that of --config, else 1m."
 )
+@click.option(
+    "--warmup",
+    default="1h",
+    show_default=True,
+    help="How long before --from rules are evaluated at most because they look back at what rules record.",
+)
 @click.option("--chunk", default="1h", show_default=True, help="Time whose samples are loaded at once.")
 @click.option(
     "--token-file",
@@ -78,6 +84,7 @@ def replay(
     texts: bool,
     against: tuple[pathlib.Path, ...],
     interval: str,
+    warmup: str,
     chunk: str,
     token_file: pathlib.Path | None,
     form: str,
@@ -92,7 +99,8 @@ def replay(
       tidegate replay new.yaml --against old.yaml --from 1714521600 --to 1714608000 --data samples.txt
       tidegate replay rules/*.yaml --config tidegate.yaml --texts --from 1714521600 --to 1714608000 --data data
     """
-    span = replay_.Span(_time(start, "--from"), _time(end, "--to"), max(gate.seconds(chunk, "--chunk"), 60.0))
+    size, before = max(gate.seconds(chunk, "--chunk"), 60.0), gate.seconds(warmup, "--warmup")
+    span = replay_.Span(_time(start, "--from"), _time(end, "--to"), size, before)
     if span.end <= span.start:
         raise click.UsageError("--to has to be after --from")
     settings = options.load(config) if config else None
@@ -134,19 +142,19 @@ def _run(files: Sequence[pathlib.Path], asked: _Asked) -> replayed.Result:
     return replayed.Result(outcome, rehearsed=True, sent=sent, shut=shut)
 
 
-def _selectors(ruleset: rules.RuleSet) -> list[str]:
-    """What the rules read and do not make themselves."""
+def _selectors(ruleset: rules.RuleSet) -> dict[str, float]:
+    """What the rules read and do not make themselves, and how far back."""
     own = replay_.made(ruleset)
-    read = [expr for group in ruleset.groups for rule in group.rules for expr in rules.expressions(rule)]
-    every = [one for expr in read for one in outline.read(expr).selectors]
-    return history.selectors(
-        [
-            [(matcher.name, matcher.op, matcher.value) for matcher in one.matchers]
-            for one in every
-            if next((each.value for each in one.matchers if each.name == labels_.NAME and each.op == "="), "")
-            not in own
-        ]
-    )
+    engine = engine_.Engine(nothing.Nothing())
+    found: dict[str, float] = {}
+    for expr in [expr for group in ruleset.groups for rule in group.rules for expr in rules.expressions(rule)]:
+        lookback = engine.prepare(expr).lookback
+        for one in outline.read(expr).selectors:
+            name = next((each.value for each in one.matchers if each.name == labels_.NAME and each.op == "="), "")
+            if name not in own:
+                text = history.selector([(matcher.name, matcher.op, matcher.value) for matcher in one.matchers])
+                found[text] = max(found.get(text, 0.0), lookback)
+    return found
 
 
 def _progress() -> Callable[[float], None]:

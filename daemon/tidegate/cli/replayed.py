@@ -31,6 +31,7 @@ def body(mine: Result, other: Result | None) -> dict[str, Any]:
         "evaluations": mine.outcome.evaluations,
         "samples": mine.outcome.samples,
         "failures": mine.outcome.failures,
+        "missing": mine.outcome.missing,
         "firings": [dataclasses.asdict(one) | {"labels": dict(one.labels)} for one in mine.outcome.firings],
     }
     if mine.rehearsed:
@@ -47,6 +48,9 @@ def lines(mine: Result, other: Result | None, *, texts: bool) -> Iterator[str]:
         yield from _everything(mine, texts=texts)
     for name, error in mine.outcome.failures.items():
         yield f"✘ {name}: {error}"
+    if mine.outcome.missing:
+        days = datetime.timedelta(seconds=round(mine.outcome.missing))
+        yield f"! rules look back at what rules record by {days} more than --warmup: those parts of their windows are empty"
     yield _counts(mine) + (f"; before: {_numbers(other)}" if other else "")
 
 

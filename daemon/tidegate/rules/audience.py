@@ -12,6 +12,9 @@ from typing import Protocol
 
 from tidegate.model import alerts, labels, ports, targets
 
+LOOKBACK = 600.0
+"""Seconds for which an audience looks back at the series that it reads itself."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sent:

@@ -10,7 +10,7 @@ import concurrent.futures
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -38,6 +38,8 @@ class Span:
     start: float
     end: float
     chunk: float = 3600.0
+    warmup: float = 3600.0
+    """How long before `start` the rules are evaluated at most for the sake of what they read of each other."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Outcome:
     failures: dict[str, str]
     """By rule, `group: name`: the first error that it had."""
     samples: int
+    missing: float = 0.0
+    """Seconds by which rules look further back at what the rules make than the replay made it before the span."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,36 +72,42 @@ class Reach:
 
     rules: float
     """Evaluation: what alerts hold, and what is read of series that the rules make themselves."""
-    samples: float
-    """Samples before the first evaluation."""
+    missing: float
+    """What the warm-up cuts off of that."""
+    kept: float
+    """What the store has to keep."""
 
 
 async def run(
     ruleset: rules.RuleSet,
-    selectors: Sequence[str],
+    selectors: Mapping[str, float],
     span: Span,
     source: Source,
     world: unittest.World,
     audience: audience_.Audience,
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
 ) -> Outcome:
-    """Replay rules before an audience. Evaluation begins earlier than the span, so that its start is right."""
+    """Replay rules before an audience. Evaluation begins earlier than the span, so that its start is right.
+
+    `selectors` are those of the series to read, with the seconds of them that an evaluation looks back.
+    """
     engine, _, clean = world(0.0)
     clean()
-    reach = _reach(ruleset, engine)
-    engine, store, clean = world(2 * (reach.samples + span.chunk))
+    reach = _reach(ruleset, engine, span, max(selectors.values(), default=0.0))
+    engine, store, clean = world(2 * (reach.kept + span.chunk))
     first = span.start - reach.rules
     try:
-        history = _History(store, source, [*selectors, *audience.selectors], span, made(ruleset))
+        wanted = {**dict.fromkeys(audience.selectors, audience_.LOOKBACK), **selectors}
+        begins = {selector: first - lookback for selector, lookback in wanted.items()}
+        history = _History(store, source, begins, span, made(ruleset))
         await audience.begin(engine, first)
         replay = _Replay(ruleset, engine, store, span, audience)
-        history.to(first - reach.samples, first)
         for at, due in itertools.groupby(replay.ticks(first), lambda tick: tick[0]):
-            history.to(first - reach.samples, at)
+            history.to(at)
             await replay.step([group for _, group in due], at)
             progress((at - first) / max(span.end - first, 1.0))
         await audience.until(span.end)
-        return replay.outcome(history.samples)
+        return dataclasses.replace(replay.outcome(history.samples), missing=reach.missing)
     finally:
         await audience.close()
         clean()
@@ -109,7 +119,7 @@ def made(ruleset: rules.RuleSet) -> frozenset[str]:
     return frozenset({rule.record for rule in every if isinstance(rule, rules.RecordingRule)} | _OURS)
 
 
-def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine) -> Reach:
+def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine, span: Span, longest: float) -> Reach:
     every = [rule for group in ruleset.groups for rule in group.rules]
     own = made(ruleset)
     queries = [engine.prepare(expr) for rule in every for expr in rules.expressions(rule)]
@@ -119,7 +129,8 @@ def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine) -> Reach:
     held = max((rule.memory(group.interval) + rule.keep_firing_for for rule, group in alerting), default=0.0)
     read = max((query.lookback for query in queries if not query.names or query.names & own), default=0.0)
     slowest = max((group.interval for group in ruleset.groups), default=0.0)
-    return Reach(held + read + slowest, max((query.lookback for query in queries), default=0.0))
+    lead = held + slowest + min(read, span.warmup)
+    return Reach(lead, max(read - span.warmup, 0.0), max(longest, min(read, lead + span.end - span.start)))
 
 
 class _History:
@@ -129,19 +140,21 @@ class _History:
         self,
         store: ports.SampleStore,
         source: Source,
-        selectors: Sequence[str],
+        begins: Mapping[str, float],
         span: Span,
         without: Collection[str],
     ) -> None:
-        """Series whose names are in `without` are left out: the rules make them anew."""
-        self._store, self._source, self._selectors, self._span = store, source, selectors, span
+        """`begins` says from when on the series of each selector are read.
+
+        Series whose names are in `without` are left out: the rules make them anew.
+        """
+        self._store, self._source, self._begins, self._span = store, source, begins, span
         self._without = without
-        self._loaded = -math.inf
+        self._loaded = min(begins.values(), default=span.start)
         self.samples = 0
 
-    def to(self, start: float, at: float) -> None:
+    def to(self, at: float) -> None:
         """Have everything up to a time."""
-        self._loaded = max(self._loaded, start)
         while self._loaded < at:
             end = min(self._loaded + self._span.chunk, self._span.end)
             # A source may ask a server with an event loop of its own: in a thread. Here nobody else is to go on meanwhile.
@@ -150,7 +163,8 @@ class _History:
             self._loaded = end if end > self._loaded else at
 
     def _read(self, start: float, end: float) -> list[Sample]:
-        return list(self._source(self._selectors, start, end))
+        due = [selector for selector, begin in self._begins.items() if begin < end]
+        return list(self._source(due, start, end)) if due else []
 
     def _put(self, samples: Iterable[Sample]) -> None:
         rows: dict[tuple[str, int], dict[labels_.Labels, float]] = collections.defaultdict(dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import pathlib
 import signal
@@ -101,6 +102,8 @@ def _stop(stop: asyncio.Event, number: int) -> None:
 
 
 def _say(text: str) -> None:
+    """Show that it has started; what is there now stays, so it is not looked through for garbage any more."""
+    gc.freeze()
     with contextlib.suppress(BrokenPipeError):
         click.echo(text)
         sys.stdout.flush()

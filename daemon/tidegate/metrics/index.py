@@ -69,6 +69,20 @@ class Index:
             self._codes[column, self._place[name]] = self._pool.code(value)
         self._used[column] = True
 
+    def put_all(self, given: npt.NDArray[np.int64], names: Sequence[str], codes: npt.NDArray[np.int32]) -> None:
+        """Columns belong to series that all have these label names; `codes` is [columns, names]."""
+        for name in names:
+            if name not in self._place:
+                self._asked = (), None
+                self._place[name] = len(self.names)
+                self.names.append(name)
+        if given.size and (int(given.max()) >= len(self._used) or len(self.names) > self._codes.shape[1]):
+            self._grow(int(given.max()) + 1)
+        self._codes[given] = 0
+        places = np.array([self._place[name] for name in names], np.int64)
+        self._codes[given[:, None], places] = codes
+        self._used[given] = True
+
     def remove(self, free: npt.NDArray[np.int64]) -> None:
         """Columns belong to nobody any more."""
         self._used[free] = False

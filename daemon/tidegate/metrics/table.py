@@ -1,6 +1,6 @@
 """The samples of one source: its ring, its series, and the rules of staleness between one row and the next.
 
-A folder holds `ring` (values) and `labels` (JSON lines: the key, then series as they come and go). A series that the last
+A folder holds `ring` (values) and `labels` (see `labelfile`). A series that the last
 row had and the new one has not gets a stale marker; one that was silent for a whole ring is dead, and its column is given
 to another. `epoch` changes when columns were given back, so that whoever remembers columns can look them up again.
 """
@@ -18,9 +18,8 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from tidegate.metrics import columns, index, ring
+from tidegate.metrics import columns, index, labelfile, ring
 from tidegate.model import labels as labels_
 from tidegate.model import problems, series
 
@@ -97,13 +96,13 @@ class Table:
         self._free: list[int] = []
         self._resting: list[int] = []
         """Given back by the last sweep, to nobody yet: whoever still remembers them is told, and hits nobody else."""
-        self._pending: list[bytes] = []
         self._late: collections.deque[tuple[int, series.Columns]] = collections.deque(maxlen=LATE)
         self.fillings = 0
         """Older rows that were filled, ever."""
         self._renumbered = 0
         """By how much the ring counts its rows less than it did at first."""
         self.ring = ring.Ring(folder / "ring")
+        self._file = labelfile.LabelFile(folder / "labels")
         self.key, self.interval = self._read_labels()
         self._want = self.ring.slots
         width = self.ring.columns
@@ -118,7 +117,7 @@ class Table:
     def create(folder: pathlib.Path, key: str, interval: float, slots: int) -> None:
         """Make the files of a new table."""
         folder.mkdir(parents=True)
-        (folder / "labels").write_bytes(orjson.dumps({"key": key, "interval": interval}) + b"\n")
+        labelfile.LabelFile.create(folder / "labels", key, interval)
         ring.Ring(folder / "ring", slots=slots, columns=FIRST_COLUMNS)
 
     @property
@@ -149,7 +148,7 @@ class Table:
         self._columns[self._key(labels)] = column
         if column < self._seen.size:
             self._seen[column] = self.ring.rows  # not dead before its first row
-        self._pending.append(orjson.dumps({"c": column, "l": dict(labels)}) + b"\n")
+        self._file.came(column, labels)
         self.index.put(column, labels)
         # Rows before this one have nothing in the new column.
         self.gap_row = self.ring.rows - 1
@@ -169,7 +168,7 @@ class Table:
         if at_ms <= self.ring.last_time:
             self._dropped("out_of_order")
             return
-        self._write_labels()
+        self._file.write()
         self._make_room()
         row = np.full(self.ring.columns, np.nan)
         cells = ring.bits(row)
@@ -222,7 +221,7 @@ class Table:
 
     def _insert(self, missing: Sequence[int]) -> None:
         """Put empty rows in between."""
-        self._write_labels()
+        self._file.write()
         self._make_room()
         before = self.ring
         first, rows = before.first, before.rows
@@ -237,7 +236,7 @@ class Table:
         self.gap_row = self.ring.rows - 1
 
     def _fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
-        self._write_labels()
+        self._file.write()
         self._make_room()
         number = self._row_at(at_ms)
         late = np.ones(columns.size, np.bool_) if number < 0 else self._newer(number, columns)
@@ -322,8 +321,8 @@ class Table:
             del self._columns[key]
         free = [column for _, column in dead]
         self.index.remove(np.array(free, np.int64))
-        self._pending.append(orjson.dumps({"f": free}) + b"\n")
-        self._write_labels()
+        self._file.went(free)
+        self._file.write()
         self._resting = free
         self.admit(-len(free))
         self.epoch += 1
@@ -336,16 +335,12 @@ class Table:
         path = self.folder / "labels"
         if path.stat().st_size < COMPACT_BYTES * (1 + len(self._columns)):
             return
-        lines = [orjson.dumps({"key": self.key, "interval": self.interval})]
-        held = self._columns.values()
-        lines += [orjson.dumps({"c": column, "l": dict(self.labels(column))}) for column in held]
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(b"\n".join(lines) + b"\n")
-        fresh.replace(path)
+        living = ((column, self.labels(column)) for column in self._columns.values())
+        self._file.rewrite(self.key, self.interval, living)
 
     def close(self) -> None:
         """Write what is pending, and hand the ring to the disk."""
-        self._write_labels()
+        self._file.write()
         self.ring.flush()
 
     def _check(self, given: series.Columns) -> None:
@@ -383,49 +378,35 @@ class Table:
         row: series.Values = self.ring.values[(self.ring.rows - 1) % self.ring.slots]
         return row
 
-    def _write_labels(self) -> None:
-        if self._pending:
-            with (self.folder / "labels").open("ab") as file:
-                file.write(b"".join(self._pending))
-            self._pending.clear()
-
     def _read_labels(self) -> tuple[str, float]:
-        """Replay the label file; a torn last line is a series whose first row was never written."""
-        path = self.folder / "labels"
-        lines = path.read_bytes().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            torn = lines.pop()
-            with path.open("r+b") as file:
-                file.truncate(path.stat().st_size - len(torn))
-        try:
-            head = orjson.loads(lines[0])
-            owners = _owners(lines[1:], self.ring.columns)
-            key, interval = str(head["key"]), float(head["interval"])
-        except (orjson.JSONDecodeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ring.TornError(f"the labels are damaged: {error}") from None
-        for column, labels in sorted(owners.items()):
-            self._columns[self._key(labels)] = column
-            self.index.put(column, labels)
+        """Replay the label file. A series may stand there twice after a crash: what was said last counts."""
+        key, interval, told = self._file.read(self._pool)
+        owners: dict[int, bytes] = {}
+        for event in told:
+            if isinstance(event, labelfile.Went):
+                self._disown(owners, event.columns.tolist())
+            else:
+                self._own(owners, event)
+        # Without a row the ring has no column for it yet.
+        self._disown(owners, [column for column in owners if column >= self.ring.columns])
         self._free = sorted(set(range(max(owners, default=-1) + 1)) - set(owners))
         return key, interval
 
+    def _own(self, owners: dict[int, bytes], event: labelfile.Came) -> None:
+        keys, given = event.keys(self._pool), event.columns.tolist()
+        if not owners.keys().isdisjoint(given):
+            self._disown(owners, given)
+        if not self._columns.keys().isdisjoint(keys):
+            self._disown(owners, [self._columns[key] for key in keys if key in self._columns])
+        owners.update(zip(given, keys, strict=True))
+        self._columns.update(zip(keys, given, strict=True))
+        self.index.put_all(event.columns, event.names, event.codes)
 
-def _owners(lines: list[bytes], columns_: int) -> dict[int, labels_.Labels]:
-    """Who owns which column. A series written down just before a crash may stand there again: the later line counts."""
-    owners: dict[int, labels_.Labels] = {}
-    places: dict[labels_.Labels, int] = {}
-    for line in lines:
-        entry = orjson.loads(line)
-        if "f" in entry:
-            for column in entry["f"]:
-                places.pop(owners.pop(int(column), ()), None)
-            continue
-        column, labels = int(entry["c"]), labels_.make(entry["l"])
-        owners.pop(places.get(labels, -1), None)
-        places.pop(owners.get(column, ()), None)
-        owners[column], places[labels] = labels, column
-    # Without a row the ring has no column for it yet.
-    return {column: labels for column, labels in owners.items() if column < columns_}
+    def _disown(self, owners: dict[int, bytes], gone: Sequence[int]) -> None:
+        known = [column for column in gone if column in owners]
+        for column in known:
+            del self._columns[owners.pop(column)]
+        self.index.remove(np.array(known, np.int64))
 
 
 def _once(columns: series.Columns, values: series.Values) -> tuple[series.Columns, series.Values, int]:

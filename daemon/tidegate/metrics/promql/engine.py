@@ -7,8 +7,10 @@ state that changes, so that the event loop and threads may use them at once. Sem
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +34,8 @@ CHUNK_CELLS = 2_000_000
 """About how many cells (steps x series of the widest selector) are evaluated at once."""
 SAMPLE = 60.0
 """Seconds that `step()` and `range()` stand for while a query is only looked at."""
+REMEMBERED = 4096
+"""Expressions whose compiled form is kept."""
 MAX_STEPS = 11_000
 """Prometheus' limit of points per series in a range query."""
 
@@ -75,6 +79,7 @@ class Engine:
         self._options = Options(
             lookback, sample_limit, timeout, subquery_step, delayed_name_removal, timer, experimental
         )
+        self._compiled: Compile = functools.lru_cache(REMEMBERED)(_compiled)
 
     @property
     def experimental(self) -> bool:
@@ -83,34 +88,64 @@ class Engine:
 
     def allowing(self, *, experimental: bool) -> Engine:
         """See `ports.QueryEngine`."""
-        given = dataclasses.asdict(self._options) | {"experimental": experimental}
-        return Engine(self._reader, **given)
+        return self._with({"experimental": experimental})
 
     def with_lookback(self, seconds: float) -> Engine:
         """The same engine with another look-back."""
-        given = dataclasses.asdict(self._options) | {"lookback": seconds}
-        return Engine(self._reader, **given)
+        return self._with({"lookback": seconds})
 
     def prepare(self, expr: str) -> PreparedQuery:
-        """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported."""
+        """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported.
+
+        What was compiled last is remembered: rules are prepared when they are checked, and again when they are loaded.
+        """
         options = self._options
         with syntax.bounded():
-            parsed = syntax.parse(expr, experimental=options.experimental)
-            dynamic = durations.dynamic(parsed)
-            root = compiler.compiled(durations.resolved(parsed, SAMPLE, SAMPLE))
-            op, number = facts.comparison(parsed)
+            found = self._compiled(expr, experimental=options.experimental)
             return PreparedQuery(
                 expr=expr,
-                names=facts.names(parsed),
-                lookback=facts.lookback(parsed, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
-                lower_is_worse=op in {"<", "<="},
-                threshold=f"{op} {number}" if number else "",
-                _root=root,
-                _parsed=parsed,
-                _dynamic=parsed if dynamic else None,
+                names=found.names,
+                lookback=facts.lookback(found.parsed, _ms(options.lookback), _ms(options.subquery_step)) / 1000.0,
+                lower_is_worse=found.op in {"<", "<="},
+                threshold=f"{found.op} {found.number}" if found.number else "",
+                _root=found.root,
+                _parsed=found.parsed,
+                _dynamic=found.parsed if found.dynamic else None,
                 _reader=self._reader,
                 _options=options,
             )
+
+    def _with(self, other: dict[str, Any]) -> Engine:
+        """Another engine that shares what was compiled."""
+        made = Engine(self._reader, **(dataclasses.asdict(self._options) | other))
+        made._compiled = self._compiled
+        return made
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What an expression is, whoever asks."""
+
+    parsed: tree.Expr
+    root: Node
+    names: frozenset[str]
+    op: str
+    number: str
+    dynamic: bool
+
+
+class Compile(Protocol):
+    """Parses and compiles an expression."""
+
+    def __call__(self, expr: str, *, experimental: bool) -> _Compiled:
+        """Raises `QueryError`."""
+
+
+def _compiled(expr: str, *, experimental: bool) -> _Compiled:
+    parsed = syntax.parse(expr, experimental=experimental)
+    root = compiler.compiled(durations.resolved(parsed, SAMPLE, SAMPLE))
+    op, number = facts.comparison(parsed)
+    return _Compiled(parsed, root, facts.names(parsed), op, number, durations.dynamic(parsed))
 
 
 def _ms(seconds: float) -> int:

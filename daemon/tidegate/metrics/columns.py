@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -93,6 +93,15 @@ class Selection:
 
     labels: LabelFrame
     blocks: tuple[Block, ...]
+    intact: Callable[[], bool] = lambda: True
+    """Whether the arrays still hold what they held: they may be views of rows that are overwritten in time."""
+
+    def copied(self) -> Selection:
+        """The same in arrays of its own; as good as this one is intact afterwards."""
+        blocks = tuple(
+            dataclasses.replace(one, times=one.times.copy(), values=one.values.copy()) for one in self.blocks
+        )
+        return Selection(self.labels, blocks)
 
 
 class TooManyError(Exception):
@@ -115,6 +124,6 @@ class SeriesReader(Protocol):
     ) -> Selection:
         """Series that match all matchers and have a sample or marker in (start_ms, end_ms], with those samples.
 
-        Matchers on `__name__` are ordinary matchers. Called from any thread; the arrays stay as they are while in use.
-        May raise `TooManyError` before it copies more than `most` samples.
+        Matchers on `__name__` are ordinary matchers. Called from any thread. May raise `TooManyError` before it
+        copies more than `most` samples.
         """

@@ -82,7 +82,7 @@ def test_verdicts_are_those_of_the_exporter(blackbox_binary: pathlib.Path, tmp_p
 
 def test_timeouts_may_be_numbers_as_elsewhere(tmp_path: pathlib.Path) -> None:
     read("modules: {a: {prober: tcp, timeout: 5}}", tmp_path)
-    given = {name: one for name, one in read("modules: {a: {prober: tcp, timeout: 1m0.5s}}", tmp_path).modules.items()}
+    given = read("modules: {a: {prober: tcp, timeout: 1m0.5s}}", tmp_path).modules
     assert probing.Module.model_validate(given["a"]).timeout == 60.5
 
 

@@ -108,6 +108,24 @@ async def test_http_that_is_sent_to_tls(both: Both, certificates: peers.Certific
         assert found["probe_http_ssl"] == 1
 
 
+@pytest.mark.parametrize("user", ["u:p", "nobody:x"])
+@pytest.mark.parametrize("skip", [True, False])
+async def test_http_through_a_proxy(
+    blackbox_binary: pathlib.Path, certificates: peers.Certificates, site: str, user: str, skip: bool
+) -> None:
+    async with peers.tcp(peers.proxy) as place, peers.http(certificates.good) as safe:
+        fields = {"proxy_url": f"http://{user}@{place}", "skip_resolve_phase_with_proxy": skip}
+        fields |= {"tls_config": {"ca_file": str(certificates.authority)}, "preferred_ip_protocol": "ip4"}
+        given: dict[str, dict[str, object]] = {"proxied": {"prober": "http", "timeout": "2s", "http": fields}}
+        exporter = await asyncio.to_thread(blackbox.Server, yaml.safe_dump({"modules": given}))
+        try:
+            for target in (f"http://{site}/away", f"https://{safe}/", f"https://{safe}/redirect/2"):
+                found = await Both(exporter, given).same("proxied", target.replace("127.0.0.1", "localhost"))
+                assert found["probe_success"] == (user == "u:p")
+        finally:
+            exporter.stop()
+
+
 @pytest.mark.parametrize("name", TCP)
 async def test_tcp(both: Both, certificates: peers.Certificates, name: str) -> None:
     talks: dict[str, tuple[peers.Talk, object]] = {

@@ -130,6 +130,7 @@ class HttpProbe:
 
     async def _resolved(self, request: exchange.Request, found: gauges.Gauges) -> exchange.Request:
         """The request with an address, where a redirect leads to another host."""
+        found.add(_DURATION, 0.0, {"phase": "resolve"})
         if request.ip:
             return request
         host, started = request.url.hostname or "", self._clock.now()
@@ -185,9 +186,9 @@ class HttpProbe:
         one.times.ended = self._clock.now()
         wrong = got.error
         if patterns and not wrong:
-            data = bytes(got.data)
             work = expectations.body
-            wrong = work(given, data) if len(data) <= INLINE_BYTES else await asyncio.to_thread(work, given, data)
+            inline = len(got.data) <= INLINE_BYTES
+            wrong = work(given, got.data) if inline else await asyncio.to_thread(work, given, got.data)
         if patterns:
             found.set("probe_failed_due_to_regex", float(bool(wrong)))
         if not stopped or patterns:

@@ -10,6 +10,8 @@ from tidegate.scrape.probes import connection, expand, gauges, names, tls
 
 LONGEST = 64 * 1024
 """A longer line is a failure, as in Go's scanner."""
+TURN = 100
+"""Lines that are looked at before others get their turn."""
 
 
 async def probe(
@@ -55,8 +57,11 @@ class Conversation:
 
     def __init__(self, line: connection.Connection, found: gauges.Gauges) -> None:
         self._line, self._found = line, found
-        self._read = b""
+        self._read = bytearray()
+        self._at = 0
+        """Where the unread part of what came begins."""
         self._ended = False
+        self._lines = 0
 
     async def go(self, step: probing.QueryResponse) -> None:
         """One step. Raises `ProbeError`."""
@@ -91,9 +96,10 @@ class Conversation:
             self._found.set("probe_expect_info", 1.0, labels)
 
     async def _expect_bytes(self, expected: bytes) -> None:
-        while len(self._read) < len(expected) and await self._more():
+        while len(self._read) - self._at < len(expected) and await self._more():
             pass
-        got, self._read = self._read[: len(expected)], self._read[len(expected) :]
+        got = bytes(self._read[self._at : self._at + len(expected)])
+        self._at += len(got)
         if len(got) < len(expected):
             raise gauges.ProbeError(f"expected {len(expected)} bytes, got {_shown(got)}")
         self._found.set("probe_failed_due_to_bytes", float(got != expected))
@@ -102,19 +108,26 @@ class Conversation:
 
     async def _next_line(self) -> bytes | None:
         """A line without its end; None when there is no further one."""
-        while b"\n" not in self._read:
-            if len(self._read) >= LONGEST:
+        while (end := self._read.find(b"\n", self._at)) < 0:
+            if len(self._read) - self._at >= LONGEST:
                 raise gauges.ProbeError(f"a line is longer than {LONGEST} bytes")
             if not await self._more():
-                rest, self._read = self._read, b""
-                return rest.removesuffix(b"\r") if rest else None
-        text, _, self._read = self._read.partition(b"\n")
+                end = len(self._read)
+                break
+        if end == self._at == len(self._read):
+            return None
+        text, self._at = bytes(self._read[self._at : end]), end + 1
+        self._lines += 1
+        if not self._lines % TURN:
+            await asyncio.sleep(0)
         return text.removesuffix(b"\r")
 
     async def _more(self) -> bool:
-        """Read on; whether something came. What comes by little is many steps: others get their turn."""
+        """Read on; whether something came."""
         if self._ended:
             return False
+        del self._read[: self._at]
+        self._at = 0
         data = await self._line.read()
         self._read += data
         self._ended = not data

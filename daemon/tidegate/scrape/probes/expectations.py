@@ -26,9 +26,9 @@ def headers(given: probing.HttpProbe, values: Callable[[str], Sequence[str]]) ->
     return ""
 
 
-def body(given: probing.HttpProbe, read: bytearray) -> str:
+def body(given: probing.HttpProbe, data: bytearray) -> str:
     """Why a body is not as wanted; empty when it is."""
-    data = bytes(read)
+
     for text in given.fail_if_body_matches_regexp:
         if expand.compiled(text).search(data):
             return f"the body matches {text!r}"

@@ -199,7 +199,7 @@ def _accepts(accepted: str, compression: str) -> bool:
 class Label(Section):
     """A label of `probe_expect_info`."""
 
-    name: Text = ""
+    name: Text = pydantic.Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")
     """Its name."""
     value: Text = ""
     """Its value; `${1}` is a group of `expect`."""

@@ -8,8 +8,10 @@ import re
 import socket
 from collections.abc import AsyncIterator
 
+import hypothesis
 import pytest
 import yaml
+from hypothesis import strategies
 
 from tests.scrape.probes import peers, probing
 from tidegate import schedule
@@ -35,6 +37,23 @@ async def test_a_failed_probe_is_a_good_scrape_with_a_note(site: str) -> None:
     got = await probing.probe(model.BUILT_IN["http_2xx"], f"{site}/status/503")
     assert got.note == "the probe failed: status 503 Service Unavailable"
     assert probing.values(got.body.decode())["probe_success"] == 0
+
+
+@hypothesis.given(
+    start=strategies.sampled_from(["", "http://", "https://", "http://127.0.0.1:1", "http://127.0.0.1/"]),
+    rest=strategies.text(max_size=12),
+    prober=strategies.sampled_from(["http", "tcp", "icmp"]),
+)
+def test_no_target_is_too_odd(start: str, rest: str, prober: str) -> None:
+    """Whatever stands there: a probe that fails, and says why."""
+
+    async def nobody(host: str) -> list[str]:
+        raise OSError(f"there is no {host!r}")
+
+    module = model.Module.model_validate({"prober": prober, "http": {"proxy_url": "http://127.0.0.1:1"}})
+    found = asyncio.run(probing.probe(module, start + rest, timeout=1.0, lookup=nobody))
+    assert found.note
+    assert probing.values(found.body.decode())["probe_success"] == 0
 
 
 async def test_patience_ends(site: str) -> None:

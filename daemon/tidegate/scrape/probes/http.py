@@ -164,6 +164,11 @@ class HttpProbe:
             self._fail(expectations.headers(given, one.headers))
             found.set("probe_failed_due_to_regex", float(bool(self._wrong)))
         await self._judge_body(one, found, stopped=stopped)
+        self._judge_manner(one, version, found)
+
+    def _judge_manner(self, one: exchange.Exchange, version: str, found: gauges.Gauges) -> None:
+        """How the answer came, beside what it says."""
+        given = self._given
         modified = _unix(one.header("last-modified"))
         if modified is not None:
             found.set("probe_http_last_modified_timestamp_seconds", modified)
@@ -215,8 +220,16 @@ class HttpProbe:
                 found.add(_DURATION, after - before, {"phase": phase})
 
 
+def _place(request: exchange.Request) -> yarl.URL:
+    """Whose cookies are meant. Raises `ProbeError` for a host that no URL can have."""
+    try:
+        return yarl.URL(request.url.geturl())
+    except ValueError as error:
+        raise gauges.ProbeError(f"{request.url.geturl()!r} is no URL: {error}") from None
+
+
 def _with_cookies(request: exchange.Request, jar: aiohttp.CookieJar) -> exchange.Request:
-    cookies = jar.filter_cookies(yarl.URL(request.url.geturl()))
+    cookies = jar.filter_cookies(_place(request))
     text = "; ".join(f"{name}={one.value}" for name, one in cookies.items())
     more = (("Cookie", text),) if text else ()
     return dataclasses.replace(request, headers=request.headers + more)
@@ -225,7 +238,7 @@ def _with_cookies(request: exchange.Request, jar: aiohttp.CookieJar) -> exchange
 def _keep_cookies(one: exchange.Exchange, jar: aiohttp.CookieJar) -> None:
     for value in one.headers("set-cookie"):
         try:
-            jar.update_cookies(http.cookies.SimpleCookie(value), yarl.URL(one.request.url.geturl()))
+            jar.update_cookies(http.cookies.SimpleCookie(value), _place(one.request))
         except http.cookies.CookieError:
             continue  # a cookie that no browser would take
 
@@ -249,5 +262,5 @@ def _content_length(one: exchange.Exchange) -> float:
 def _unix(text: str) -> float | None:
     try:
         return email.utils.parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pydantic
 
 from tidegate.model.httpclient import HttpClient
+from tidegate.model.probing import Probes
 from tidegate.model.remotewrite import RemoteWrite
 from tidegate.model.scraping import Job, Scrape
 from tidegate.model.section import Duration, Section, seconds
@@ -286,6 +287,8 @@ class Settings(Section):
     """Listen address and tokens."""
     scrape: Scrape = Scrape()
     """Metrics in."""
+    probes: Probes = Probes()
+    """What is asked from outside."""
     rules: Rules = Rules()
     """Rule files."""
     remote_write: tuple[RemoteWrite, ...] = ()

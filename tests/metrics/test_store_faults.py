@@ -126,6 +126,7 @@ def test_a_changed_bit_is_never_read_as_data(
     told = [
         registry.get_sample_value("tidegate_store_tables_set_aside_total"),
         registry.get_sample_value("tidegate_store_rows_dropped_total", {"reason": "damaged"}),
+        registry.get_sample_value("tidegate_store_series_orphaned_total"),
     ]
     assert not lost or any(told)
 

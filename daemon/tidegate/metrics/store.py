@@ -231,9 +231,10 @@ class Store:
         except Exception as error:  # noqa: BLE001 - whatever a foreign file makes of us
             self._set_aside(path, error)
             return
-        if one.ring.damaged:
+        if one.ring.damaged or one.orphans:
             self._rows_dropped.labels("damaged").inc(one.ring.damaged)
-            self._log.error("rows were damaged", path=str(path), rows=one.ring.damaged)
+            self._orphans.inc(one.orphans)
+            self._log.error("samples were damaged", path=str(path), rows=one.ring.damaged, series=one.orphans)
         self._adopt(one).dropped_since = self._clock.now()
 
     def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
@@ -282,6 +283,11 @@ class Store:
         )
         self._swept = telemetry.Counter(
             "tidegate_store_series_swept", "Dead series whose space was given back.", registry=registry
+        )
+        self._orphans = telemetry.Counter(
+            "tidegate_store_series_orphaned",
+            "Series whose labels were lost when the machine stopped.",
+            registry=registry,
         )
         self._torn = telemetry.Counter(
             "tidegate_store_tables_set_aside", "Tables that were damaged and set aside at start.", registry=registry

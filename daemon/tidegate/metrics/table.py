@@ -112,6 +112,10 @@ class Table:
         last = self._last_row()
         self._live = np.zeros(width, np.bool_)
         self._live[: last.size] = _real(last)
+        self.orphans = int(np.count_nonzero(self._live)) - int(
+            np.count_nonzero(self._live[list(self._columns.values())])
+        )
+        """Series with samples whose labels did not reach the disk before the machine stopped."""
         self._seen = np.full(width, self.ring.rows - 1, np.int64)
         self.gap_row = self.ring.rows - 1
         """Number of the newest row in which some series had no value."""

@@ -91,9 +91,10 @@ class Engine:
         """See `ports.QueryEngine`."""
         return self._with({"experimental": experimental})
 
-    def with_lookback(self, seconds: float) -> Engine:
-        """The same engine with another look-back."""
-        return self._with({"lookback": seconds})
+    def with_times(self, *, lookback: float = 0.0, timeout: float = 0.0) -> Engine:
+        """The same engine with another look-back and timeout, in seconds; 0 leaves its own."""
+        given = {"lookback": lookback, "timeout": timeout}
+        return self._with({name: value for name, value in given.items() if value})
 
     def prepare(self, expr: str) -> PreparedQuery:
         """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported.

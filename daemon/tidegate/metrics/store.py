@@ -130,6 +130,14 @@ class Store:
                 one.ring.rest()
                 if self._expired(one):
                     self._remove(key)
+            self._sweep_texts()
+
+    def _sweep_texts(self) -> None:
+        used = np.zeros(len(self._pool.texts) + 1024, np.bool_)  # queries in threads may add some meanwhile
+        for one in self._tables.values():
+            one.index.mark(used)
+        if self._pool.sweep(used):
+            self._directory.forget()
 
     def select(
         self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
@@ -298,6 +306,9 @@ class Store:
         telemetry.Gauge("tidegate_store_series", "Series in the sample store.", registry=registry).set_function(
             lambda: float(self._series)
         )
+        telemetry.Gauge(
+            "tidegate_store_texts", "Label names and values that are held.", registry=registry
+        ).set_function(lambda: float(len(self._pool.codes)))
         telemetry.Gauge("tidegate_store_bytes", "Bytes of all sample rings.", registry=registry).set_function(
             lambda: float(self.size)
         )

@@ -34,7 +34,7 @@ PACE = 32
 """Rows over which the time between rows is measured."""
 LATE = 4096
 """Fillings of older rows that readers of `after` can still ask for."""
-COMPACT_BYTES = 1024
+COMPACT_BYTES = 256
 """Bytes of the label file for each living series at which it is written anew."""
 
 

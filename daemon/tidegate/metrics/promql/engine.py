@@ -244,6 +244,7 @@ class PreparedQuery:
             budget=limits.Budget(options.sample_limit, options.timeout, options.timer),
             notes=notes.Notes(),
             sources={},
+            generation=self._reader.pool.generation,
             copying=copying,
         )
 
@@ -261,7 +262,7 @@ def _whole(work: Callable[[bool], tuple[T, Context]]) -> tuple[T, notes.Notes]:
     with np.errstate(all="ignore"):
         for copying in (False, True, True):
             found, ctx = work(copying)
-            if all(guard() for guard in ctx.guards):
+            if ctx.generation == ctx.reader.pool.generation and all(guard() for guard in ctx.guards):
                 return found, ctx.notes
     raise fail("the samples are overwritten faster than the query can read them", kind="execution")
 

@@ -89,6 +89,8 @@ class Context:
     notes: notes.Notes
     sources: dict[int, panels.Source]
     """What each selector selected, by the selector's identity; filled by `Node.plan` before anything is evaluated."""
+    generation: int = 0
+    """Of the string pool, when the evaluation began."""
     copying: bool = False
     """Whether samples are copied before they are used: they were overwritten while an earlier try used them."""
     guards: list[Callable[[], bool]] = dataclasses.field(default_factory=list)

@@ -81,6 +81,28 @@ def test_n_of_m_and_a_band(tmp_path: pathlib.Path) -> None:
     assert (only["start"], only["over"]) == (START + 60 * 60, False)
 
 
+@pytest.mark.parametrize("chunk", ["5m", "1d"])
+def test_a_file_in_any_order(tmp_path: pathlib.Path, chunk: str) -> None:
+    """Lines in any order, and a series written in two ways; of two samples at one time the later series' counts."""
+    path = history(tmp_path)
+    lines = path.read_text().splitlines()[1:-1]
+    random.Random(1).shuffle(lines)
+    again = [line.replace('job="a",instance="i"', 'instance="i",job="a"') for line in lines]
+    wrong = [f"{line.rsplit(maxsplit=2)[0]} 7 {line.rsplit(maxsplit=1)[1]}" for line in lines]
+    path.write_text("\n".join([*wrong, *again]) + "\n")
+    done = replayed(rules(tmp_path, "5m"), "--data", str(path), "-o", "json", "--chunk", chunk)
+    body = orjson.loads(done.output)
+    assert (body["firings"], body["failures"]) == (EXPECTED, {})
+
+
+def test_a_group_of_another_server_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "far.yaml"
+    path.write_text(RULES.replace("interval: 1m", "datasource: far").replace("HOLD", "1m"))
+    done = replayed(str(path), "--data", str(history(tmp_path)))
+    assert done.exit_code == 1
+    assert "datasource" in done.output
+
+
 def test_two_versions(tmp_path: pathlib.Path) -> None:
     data = str(history(tmp_path))
     done = replayed(rules(tmp_path, "1m"), "--against", rules(tmp_path, "5m"), "--data", data)

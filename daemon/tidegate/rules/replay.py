@@ -18,8 +18,8 @@ import numpy as np
 from tidegate.kit import telemetry
 from tidegate.model import alerts, ports, rules, series
 from tidegate.model import labels as labels_
+from tidegate.rules import ahead, evaluate, evidence, unittest
 from tidegate.rules import audience as audience_
-from tidegate.rules import evaluate, evidence, unittest
 from tidegate.rules import group as group_
 
 Source: TypeAlias = Callable[[Sequence[str], float, float], Iterable[series.Series]]
@@ -84,10 +84,12 @@ async def run(
     world: unittest.World,
     audience: audience_.Audience,
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    steady: Collection[str] = (),
 ) -> Outcome:
     """Replay rules before an audience. Evaluation begins earlier than the span, so that its start is right.
 
-    `selectors` are those of the series to read, with the seconds of them that an evaluation looks back.
+    `selectors` are those of the series to read, with the seconds of them that an evaluation looks back; `steady` are the
+    expressions that read nothing else, so that many of their steps can be evaluated at once.
     """
     engine, _, clean = world(0.0)
     clean()
@@ -104,7 +106,14 @@ async def run(
 
         history = _History(store, source, begins, span, made(ruleset), show)
         await audience.begin(engine, first)
-        replay = _Replay(ruleset, engine, store, span, audience)
+        replay = _Replay(
+            ruleset,
+            engine,
+            store,
+            span,
+            audience,
+            lambda interval: ahead.Ahead(engine, interval, steady, history.loaded),
+        )
         for at, due in itertools.groupby(replay.ticks(first), lambda tick: tick[0]):
             history.to(at)
             await replay.step([group for _, group in due], at)
@@ -136,6 +145,14 @@ def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine, span: Span, longes
     return Reach(lead, max(read - span.warmup, 0.0), max(longest, min(read, lead + span.end - span.start)))
 
 
+def _lead(group: rules.Group, read: Collection[str]) -> float:
+    """Seconds before the span at which a group begins: without end when rules read what it makes."""
+    alerting = [rule for rule in group.rules if isinstance(rule, rules.AlertingRule)]
+    if len(alerting) < len(group.rules) or not _OURS.isdisjoint(read):
+        return math.inf
+    return max((rule.memory(group.interval) + rule.keep_firing_for for rule in alerting), default=0.0) + group.interval
+
+
 class _History:
     """Puts the source's samples into the store, a chunk ahead of the evaluations."""
 
@@ -156,6 +173,10 @@ class _History:
         self._without, self._show = without, show
         self._loaded = min(begins.values(), default=span.start)
         self.samples = 0
+
+    def loaded(self) -> float:
+        """Up to when everything is there."""
+        return self._loaded
 
     def to(self, at: float) -> None:
         """Have everything up to a time."""
@@ -210,6 +231,7 @@ class _Replay:
         store: ports.SampleStore,
         span: Span,
         audience: audience_.Audience,
+        faster: Callable[[float], ports.QueryEngine],
     ) -> None:
         world = evaluate.World(
             engine,
@@ -222,7 +244,19 @@ class _Replay:
             statuses=audience.statuses,
         )
         counted = group_.Instruments(telemetry.Registry())
-        self._groups = [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in ruleset.groups]
+        self._groups = [
+            group_.Group(
+                one,
+                dataclasses.replace(world, engine=faster(one.interval)),
+                audience.book,
+                audience_.Still(),
+                counted,
+            )
+            for one in ruleset.groups
+        ]
+        self._read = frozenset(
+            name for group in self._groups for rule in group.rules for query in rule.queries for name in query.names
+        )
         self._audience = audience
         self._span = span
         self._open: dict[tuple[str, labels_.Labels], alerts.Alert] = {}
@@ -232,7 +266,11 @@ class _Replay:
 
     def ticks(self, first: float) -> Iterator[tuple[float, group_.Group]]:
         """Every group's times in order; groups due at once in the order of the files."""
-        due = [math.ceil(first / group.group.interval) * group.group.interval for group in self._groups]
+        begins = [max(first, self._span.start - _lead(group.group, self._read)) for group in self._groups]
+        due = [
+            math.ceil(begin / group.group.interval) * group.group.interval
+            for begin, group in zip(begins, self._groups, strict=True)
+        ]
         while due and min(due) <= self._span.end:
             at = min(due)
             for number, group in enumerate(self._groups):

@@ -7,12 +7,9 @@ never matches, so `not` of it does. Texts are searched for a word's characters b
 from __future__ import annotations
 
 import operator
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
-
-import re2
 
 from tidegate.logs.ecs import fields
 from tidegate.logs.kql import dates, meaning, tree, view
@@ -194,12 +191,12 @@ def _contains(text: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _word_like(node: meaning.WordLike) -> Test:
-    field, pattern = node.field, _pattern(node.pattern)
+    field, pattern = node.field, _glob(node.pattern)
     longest = max(node.pattern.split(tree.WILD), key=len)
 
     def run(one: view.View) -> bool:
         for number, text in enumerate(one.texts(field)):
-            if longest in text and any(pattern.fullmatch(word) for word in one.words(field, number)):
+            if longest in text and any(pattern(word) for word in one.words(field, number)):
                 return True
         return False
 
@@ -235,12 +232,12 @@ def _number_is(value: Any, number: float | None) -> bool:
 
 
 def _like(node: meaning.Like) -> Test:
-    field, pattern, longest = node.field, _pattern(node.pattern), fields.longest(node.field)
+    field, pattern, longest = node.field, _glob(node.pattern), fields.longest(node.field)
 
     def run(one: view.View) -> bool:
         for value in one.values(field):
             found = view.leaves(value) if field == fields.LABELS else () if isinstance(value, Mapping) else (value,)
-            if any(_kept(leaf, longest) and pattern.fullmatch(view.text(leaf)) for leaf in found):
+            if any(_kept(leaf, longest) and pattern(view.text(leaf)) for leaf in found):
                 return True
         return False
 
@@ -312,5 +309,20 @@ def _order(node: meaning.Order) -> Test:
     return run
 
 
-def _pattern(value: str) -> Any:
-    return re2.compile("(?s)" + ".*".join(re.escape(part) for part in value.split(tree.WILD)))
+def _glob(pattern: str) -> Callable[[str], bool]:
+    """Whether a whole text has a pattern: what stands between its wildcards comes in this order."""
+    start, *middle, end = pattern.split(tree.WILD)
+    least = len(start) + len(end)
+
+    def run(text: str) -> bool:
+        if len(text) < least or not text.startswith(start) or not text.endswith(end):
+            return False
+        at, last = len(start), len(text) - len(end)
+        for part in middle:
+            found = text.find(part, at, last)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
+
+    return run

@@ -23,8 +23,19 @@ from tidegate.model import labels as labels_
 from tidegate.model import rules
 
 LINES, BATCH, RULES, PEER_LINES, ROUNDS = 60_000, 2_000, 200, 3_000, 3
-SERVICES = tuple(
-    ["cart", "checkout", "payment", "search", "catalog", "user", "mail", "stock", "price", "ship", "auth", "edge"]
+SERVICES = (
+    "cart",
+    "checkout",
+    "payment",
+    "search",
+    "catalog",
+    "user",
+    "mail",
+    "stock",
+    "price",
+    "ship",
+    "auth",
+    "edge",
 )
 LEVELS = ("info",) * 85 + ("debug",) * 5 + ("warn",) * 6 + ("error",) * 4
 STATUSES = (200,) * 46 + (404,) * 3 + (503,)

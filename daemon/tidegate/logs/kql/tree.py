@@ -119,16 +119,22 @@ def text(node: Node, path: str = "") -> str:  # noqa: PLR0911 - one return a kin
 
 
 def _name(field: str, path: str) -> str:
-    return _pattern(field.removeprefix(path))
+    return pattern(field.removeprefix(path))
 
 
 def _value(value: str, *, phrase: bool, wildcard: bool) -> str:
     if phrase:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return _pattern(value) if wildcard else _escape(value)
+        return quoted(value)
+    return pattern(value) if wildcard else _escape(value)
 
 
-def _pattern(value: str) -> str:
+def quoted(value: str) -> str:
+    """A phrase."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def pattern(value: str) -> str:
+    """A value or a name without quotes, with its wildcards."""
     return "*".join(_escape(part) for part in value.split(WILD)) if WILD in value else _escape(value)
 
 

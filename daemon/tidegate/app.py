@@ -153,7 +153,7 @@ class App:
         self.reader: ports.LogReader
         self.remote: search.ElasticsearchReader | None = None
         if given.elasticsearch.urls:
-            self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch)
+            self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch, given.kibana)
         else:
             self.reader = self.local = local.LocalStore(
                 data / "logs", given.embedded_retention, given.embedded_max_bytes, self.clock, self.registry

@@ -133,8 +133,8 @@ class Rig:
         assert (found.lost, found.doubled_stored, found.strangers) == (lost, doubled, 0)
         assert self.server.wrongs == []
 
-    def _observe(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        self.observed.extend(documents)
+    def _observe(self, lines: ports.LogLines) -> None:
+        self.observed.extend(lines.document(number) for number in range(len(lines.bodies)))
 
     async def _end(self) -> None:
         assert self._running is not None

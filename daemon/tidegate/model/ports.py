@@ -213,8 +213,19 @@ class LogReader(Protocol):
         """
 
 
-LogObserver: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
-"""Sees the ECS documents of each batch in the stream, once each; must not keep or change them."""
+class LogLines(Protocol):
+    """Some lines in the stream: ECS documents as bytes, parsed when they are asked for."""
+
+    @property
+    def bodies(self) -> Sequence[bytes]:
+        """Each document's JSON."""
+
+    def document(self, number: int, /) -> Mapping[str, Any]:
+        """One of them, parsed."""
+
+
+LogObserver: TypeAlias = Callable[[LogLines], None]
+"""Sees the lines of each batch in the stream, once each; must not keep or change them."""
 
 
 # --- alerts ------------------------------------------------------------------------------------------------------

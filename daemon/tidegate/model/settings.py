@@ -141,6 +141,15 @@ class Elasticsearch(Section):
     """Bulk requests under way at once."""
 
 
+class Kibana(Section):
+    """Where people look at lines, for links."""
+
+    url: str = ""
+    """As a browser reaches it, with base path and space, e.g. `https://kibana.example.org/s/ops`. Empty: no links."""
+    data_view: str = "logs-*"
+    """Id of the data view that links open; `logs-*` is the one Elastic's own packages make."""
+
+
 class Logs(Section):
     """Log lines in, and where they go."""
 
@@ -148,6 +157,8 @@ class Logs(Section):
     """What to tail."""
     elasticsearch: Elasticsearch = Elasticsearch()
     """Where lines go; without `urls` they stay in the embedded store."""
+    kibana: Kibana = Kibana()
+    """Links from alerts to their lines."""
     poll_interval: Duration = 0.5
     """How often files are looked at."""
     max_line_bytes: int = 1024 * 1024

@@ -66,6 +66,9 @@ OURS: Final = frozenset({"log.offset", "log.flags", "log.iostream"})
 """Names that we write, and that are not ECS; `kubernetes.*` is Elastic's own naming, beside ECS."""
 SEARCHED: Final = ("message", "error.message", "error.type", "log.level", "service.name")
 """The fields that a bare word is looked for in."""
+LONGEST_KEYWORD: Final = 1024
+LONGEST_LABEL: Final = 8191
+"""Longer values are stored and not searched (`ignore_above`); one of 8,192 may exceed Lucene's 32,766 bytes for a term."""
 _GROUPS: Final = frozenset(name[:at] for name in KNOWN for at in range(len(name)) if name[at] == ".")
 
 
@@ -85,6 +88,13 @@ def kind(name: str) -> Kind:
     if name == LABELS or name.startswith(f"{LABELS}."):
         return "label"
     return "group" if name in _GROUPS else "unknown"
+
+
+def longest(name: str) -> int | None:
+    """How long a keyword an index searches, in UTF-16 units; None for other kinds."""
+    if kind(name) == "label" or name == "error.stack_trace":
+        return LONGEST_LABEL
+    return LONGEST_KEYWORD if kind(name) in ("keyword", "unknown", "group") else None
 
 
 def source(name: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from tidegate.logs.ecs import fields as fields_
+
 COMPONENT = "tidegate-logs"
 TEMPLATE = "tidegate-logs"
 PATTERN = "logs-*-*"
@@ -17,16 +19,14 @@ PRIORITY = 150
 """Above Elasticsearch's own `logs` template (100), below what Elastic's integrations install (200)."""
 FALLBACKS: dict[str, dict[str, Any]] = {
     "match_only_text": {"type": "text"},
-    "wildcard": {"type": "keyword", "ignore_above": 8191},
+    "wildcard": {"type": "keyword", "ignore_above": fields_.LONGEST_LABEL},
     "constant_keyword": {"type": "keyword"},
 }
 """Field types that a server may lack, and what does instead."""
-_TERM = 8191
-"""Characters: a longer one may exceed Lucene's 32,766 bytes for a term."""
 
 
 def _keyword() -> dict[str, Any]:
-    return {"type": "keyword", "ignore_above": 1024}
+    return {"type": "keyword", "ignore_above": fields_.LONGEST_KEYWORD}
 
 
 def properties() -> dict[str, Any]:
@@ -60,11 +60,11 @@ def properties() -> dict[str, Any]:
     fields["error.message"] = {"type": "match_only_text"}
     fields["error.stack_trace"] = {
         "type": "wildcard",
-        "ignore_above": _TERM,
+        "ignore_above": fields_.LONGEST_LABEL,
         "fields": {"text": {"type": "match_only_text"}},
     }
     fields["log.offset"] = {"type": "long"}
-    fields["labels"] = {"type": "flattened", "ignore_above": _TERM}
+    fields["labels"] = {"type": "flattened", "ignore_above": fields_.LONGEST_LABEL}
     fields["data_stream.type"] = {"type": "constant_keyword", "value": "logs"}
     fields["data_stream.dataset"] = {"type": "constant_keyword"}
     fields["data_stream.namespace"] = {"type": "constant_keyword"}
@@ -74,8 +74,28 @@ def properties() -> dict[str, Any]:
 def component(missing: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The component template's body, without field types that the server lacks."""
     fields = {name: _replace(field, missing) for name, field in properties().items()}
-    mappings = {"dynamic": "true", "date_detection": False, "properties": _nest(fields)}
+    mappings = {
+        "dynamic": "true",
+        "date_detection": False,
+        "dynamic_templates": [
+            *({name: {"path_match": name, "mapping": field}} for name, field in _known().items()),
+            {"strings_as_keywords": {"match_mapping_type": "string", "mapping": _keyword()}},
+        ],
+        "properties": _nest(fields),
+    }
     return {"template": {"mappings": mappings}, "_meta": {"managed_by": "tidegate"}}
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    """Fields that KQL compares as numbers, dates or booleans, and others write: typed once a document has them."""
+    types: dict[fields_.Kind, dict[str, Any]] = {
+        "long": {"type": "long", "ignore_malformed": True},
+        "float": {"type": "float", "ignore_malformed": True},
+        "date": {"type": "date", "ignore_malformed": True},
+        "boolean": {"type": "boolean"},
+    }
+    ours = properties()
+    return {name: types[kind] for name, kind in fields_.KNOWN.items() if kind in types and name not in ours}
 
 
 def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:

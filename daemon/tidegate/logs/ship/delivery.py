@@ -159,14 +159,13 @@ class Delivery:
             ledger.stored(batch.number)
 
     async def _show(self, batch: output.Batch) -> None:
-        """Let observers see the documents, some at a time."""
+        """Let observers see the lines, some at a time."""
         if not self._observers:
             return
-        documents = await asyncio.to_thread(batch.documents)
-        for start in range(0, len(documents), SLICE):
+        for start in range(0, len(batch), SLICE):
             for observer in self._observers:
                 try:
-                    observer(documents[start : start + SLICE])
+                    observer(batch.part(start, start + SLICE))
                 except Exception:  # noqa: BLE001 - what counts lines must not keep them from being shipped
                     self._metrics.observers.inc()
                     self._log.exception("a log observer failed")

@@ -22,6 +22,10 @@ Response: TypeAlias = "httpx2.Response"
 ERROR_BODY = 300
 
 
+class UnreachedError(problems.TransientError):
+    """There was no connection, so that the peer has seen nothing of the request."""
+
+
 def client(
     *,
     timeout: float,
@@ -94,6 +98,8 @@ async def _answered(request: Awaitable[Response]) -> Response:
 
     try:
         return await request
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+        raise UnreachedError(f"cannot reach the server: {_plain(error)}", reason="connection") from None
     except httpx2.TimeoutException as error:
         raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
     except httpx2.HTTPError as error:

@@ -40,6 +40,7 @@ def restarts(before: settings.Settings, after: settings.Settings) -> Sequence[st
         ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
         ("logs.logstash", before.logs.logstash, after.logs.logstash),
         ("logs.otlp", before.logs.otlp, after.logs.otlp),
+        ("logs.cloudwatch", before.logs.cloudwatch, after.logs.cloudwatch),
         ("logs.file", before.logs.file, after.logs.file),
     )
     return [name for name, old, new in pairs if old != new]

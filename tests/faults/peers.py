@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import time
 from collections.abc import Mapping
+from typing import Any
 
+import moto.backends
+import moto.moto_server.werkzeug_app
 import orjson
+import werkzeug.test
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
@@ -154,3 +159,59 @@ def _ids_as_base64(body: bytes) -> bytes:
                     if name in one:
                         one[name] = base64.b64encode(bytes.fromhex(one[name])).decode()
     return orjson.dumps(asked)
+
+
+class CloudWatch(Peer):
+    """Amazon's service as moto plays it; the limits that moto does not hold are held here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for backend in moto.backends.get_backend("logs").values():
+            for region in backend.values():
+                region.reset()
+        self._aws = werkzeug.test.Client(moto.moto_server.werkzeug_app.create_backend_app("logs"))
+
+    def take(self, request: fake.Request) -> fake.Answer:
+        """See `Peer`."""
+        action = request.headers.get("x-amz-target", "").removeprefix("Logs_20140328.")
+        asked = orjson.loads(request.body)
+        events = asked.get("logEvents", [])
+        if action == "PutLogEvents" and (wrong := self._wrong(events)):
+            return self.wrong(wrong)
+        texts = [orjson.loads(each["message"])["message"] for each in events]
+        if self.poisoned(texts):
+            return self.failure(400, "InvalidParameterException", "told to refuse it")
+        keep = {name: value for name, value in request.headers.items() if name != "content-length"}
+        answer = self._aws.post("/", data=request.body, headers=keep)
+        if answer.status_code != 200 or action != "PutLogEvents":
+            return fake.Answer(answer.status_code, answer.data, dict(answer.headers.items()))
+        told = orjson.loads(answer.data)
+        first, last = self._borders(told.get("rejectedLogEventsInfo") or {}, events)
+        self.texts += texts[first:last]
+        return fake.Answer(200, orjson.dumps(told), {"content-type": "application/x-amz-json-1.1"})
+
+    @staticmethod
+    def _borders(told: dict[str, int], events: list[dict[str, Any]]) -> tuple[int, int]:
+        """The events that were taken. Moto names the last one of each kind that it refused, the service the borders."""
+        first, last = 0, len(events)
+        if "tooOldLogEventEndIndex" in told:
+            first = told["tooOldLogEventEndIndex"] = told["tooOldLogEventEndIndex"] + 1
+        if "tooNewLogEventStartIndex" in told:
+            newest = (time.time() + 7200) * 1000
+            last = told["tooNewLogEventStartIndex"] = sum(each["timestamp"] <= newest for each in events)
+        return first, last
+
+    @staticmethod
+    def failure(status: int, code: str, reason: str) -> fake.Answer:
+        """An error in Amazon's form."""
+        body = orjson.dumps({"__type": code, "message": reason})
+        return fake.Answer(status, body, {"content-type": "application/x-amz-json-1.1", "x-amzn-errortype": code})
+
+    @staticmethod
+    def _wrong(events: list[dict[str, Any]]) -> str:
+        times = [each["timestamp"] for each in events]
+        if times != sorted(times):
+            return "not in order of time"
+        if len(events) > 10_000 or sum(len(each["message"].encode()) + 26 for each in events) > 1_048_576:
+            return "too many events, or too large"
+        return "more than 24 hours" if times[-1] - times[0] >= 24 * 3600 * 1000 else ""

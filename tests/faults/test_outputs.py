@@ -27,13 +27,21 @@ class Kind:
     output: str = ""
 
 
+AWS = {"group": "/shop/production", "stream": "node-1", "region": "eu-west-1"}
 KINDS = [
     Kind("logstash-json", peers.Logstash, lambda url: {"logstash": {"url": url, "timeout": 1}}),
     Kind("logstash-ndjson", peers.Logstash, lambda url: {"logstash": {"url": url, "timeout": 1, "format": "ndjson"}}),
     Kind("otlp-protobuf", peers.Otlp, lambda url: {"otlp": {"url": url + "/v1/logs", "timeout": 1, "max_records": 50}}),
     Kind("otlp-json", peers.Otlp, lambda url: {"otlp": {"url": url + "/v1/logs", "timeout": 1, "encoding": "json"}}),
+    Kind("cloudwatch", peers.CloudWatch, lambda url: {"cloudwatch": {**AWS, "endpoint": url, "timeout": 1}}),
 ]
 every = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
 
 
 @dataclasses.dataclass
@@ -79,13 +87,16 @@ async def test_all_goes_well(tmp_path: pathlib.Path, kind: Kind) -> None:
 
 @every
 async def test_stored_then_cut(tmp_path: pathlib.Path, kind: Kind) -> None:
-    turns = [0]
-
-    def cut(answer: fake.Answer) -> fake.Answer:
-        turns[0] += 1
-        return dataclasses.replace(answer, cut=True) if turns[0] in (1, 3, 4) else answer
+    turns = [0, 0]  # requests that stored something, and how much there was before
 
     async with case(kind, tmp_path) as it:
+
+        def cut(answer: fake.Answer) -> fake.Answer:
+            if len(it.peer.texts) == turns[1] and not it.peer.dedupes:
+                return answer
+            turns[:] = turns[0] + 1, len(it.peer.texts)
+            return dataclasses.replace(answer, cut=True) if turns[0] in (1, 3, 4) else answer
+
         it.peer.after.append(cut)
         it.rig.write(range(500))
         await it.rig.stored(it.peer)

@@ -153,6 +153,8 @@ class Logs(Section):
     """Where lines go too: [Logstash](outputs.md#logstash), when `url` is given."""
     otlp: logoutputs.Otlp = logoutputs.Otlp()
     """Where lines go too: [OpenTelemetry](outputs.md#otlp), when `url` is given."""
+    cloudwatch: logoutputs.CloudWatch = logoutputs.CloudWatch()
+    """Where lines go too: [Amazon CloudWatch Logs](outputs.md#amazon-cloudwatch-logs), when `group` is given."""
     file: logoutputs.JsonLines = logoutputs.JsonLines()
     """Where lines go too: [a file](outputs.md#file), when `path` is given."""
     poll_interval: Duration = 0.5

@@ -6,13 +6,16 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from tidegate.kit import access, telemetry
-from tidegate.logs.outputs import file, logstash, sending
+from tidegate.logs.outputs import cloudwatch, file, logstash, sending
 from tidegate.logs.outputs.otlp import exchange
 from tidegate.logs.ship import output
 from tidegate.model import httpclient, ports, settings
 
 SPARE = 16 * 1024 * 1024
 """Bytes that may have been stored since the last checkpoint, which is written each second."""
+
+DEDUPED = frozenset({file.NAME})
+"""Outputs that drop what they have already."""
 
 
 def names(config: settings.Logs) -> Sequence[str]:
@@ -28,13 +31,17 @@ def outputs(
     Raises `ConfigError` where a client library is not installed.
     """
     meters = sending.Meters(registry)
-    return [sending.Sending(name, wire, clock, meters) for name, wire in _wires(config, folder, clock, registry)]
+    return [
+        sending.Sending(name, wire, clock, meters, dedupes=name in DEDUPED)
+        for name, wire in _wires(config, folder, clock, registry)
+    ]
 
 
 def _configured(config: settings.Logs) -> dict[str, bool]:
     return {
         logstash.NAME: bool(config.logstash.url),
         exchange.NAME: bool(config.otlp.url),
+        cloudwatch.NAME: bool(config.cloudwatch.group),
         file.NAME: bool(config.file.path),
     }
 
@@ -49,6 +56,9 @@ def _wires(
         yield logstash.NAME, logstash.wire(config.logstash, way(config.logstash))
     if config.otlp.url:
         yield exchange.NAME, exchange.Wire(config.otlp, way(config.otlp), registry)
+    threads = config.elasticsearch.concurrency + 1
+    if config.cloudwatch.group:
+        yield cloudwatch.NAME, cloudwatch.Wire(config.cloudwatch, threads)
     if config.file.path:
         under_way = config.elasticsearch.bulk_bytes * (config.elasticsearch.concurrency + 1)
         yield file.NAME, file.Wire(config.file, folder, under_way + SPARE, clock, registry)

@@ -59,8 +59,10 @@ class Meters:
 class Sending:
     """Implements `output.Output` over a wire."""
 
-    def __init__(self, name: str, wire: Wire, clock: ports.Clock, meters: Meters) -> None:
+    def __init__(self, name: str, wire: Wire, clock: ports.Clock, meters: Meters, *, dedupes: bool = False) -> None:
+        """`dedupes`: the peer itself drops what it has already."""
         self.name = name
+        self._dedupes = dedupes
         self._wire = wire
         self._clock = clock
         self._meters = meters
@@ -132,7 +134,8 @@ class Sending:
     def _again(self, part: Sequence[int], error: problems.TransientError) -> None:
         self._meters.requests.labels(self.name, error.reason).inc()
         self._meters.retried.labels(self.name, error.reason).inc(len(part))
-        if error.reason not in SURE and not isinstance(error, http.UnreachedError):
+        sure = self._dedupes or error.reason in SURE or isinstance(error, http.UnreachedError)
+        if not sure:
             self._meters.uncertain.labels(self.name).inc(len(part))
 
     def _tell(self, key: int, error: str) -> None:

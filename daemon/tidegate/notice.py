@@ -41,6 +41,8 @@ def restarts(before: settings.Settings, after: settings.Settings) -> Sequence[st
         ("logs.logstash", before.logs.logstash, after.logs.logstash),
         ("logs.otlp", before.logs.otlp, after.logs.otlp),
         ("logs.cloudwatch", before.logs.cloudwatch, after.logs.cloudwatch),
+        ("logs.google", before.logs.google, after.logs.google),
+        ("logs.azure", before.logs.azure, after.logs.azure),
         ("logs.file", before.logs.file, after.logs.file),
     )
     return [name for name, old, new in pairs if old != new]

@@ -67,17 +67,19 @@ def node(server: fake.Elasticsearch) -> type[elastic_transport.BaseAsyncNode]:
 @contextlib.asynccontextmanager
 async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve on a free port; the URL."""
-    writers: set[asyncio.StreamWriter] = set()
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        serving[task] = writer
         try:
             while await _one(server, reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            writers.discard(writer)
+            serving.pop(task)
             writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
@@ -85,8 +87,11 @@ async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterat
         yield f"http{'s' if tls else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
         listener.close()
-        for writer in list(writers):
-            writer.close()
+        left = dict(serving)
+        for task, writer in left.items():
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*left)
         await listener.wait_closed()
 
 

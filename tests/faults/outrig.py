@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import datetime
 import pathlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -60,11 +61,12 @@ class Rig:
         self._running: asyncio.Task[None] | None = None
 
     def write(self, numbers: range, name: str = "app.log") -> None:
-        """Append numbered lines to a file of the folder."""
+        """Append numbered lines to a file of the folder. They say their own time, as those of containers do."""
         names = [f"{name}-{number}" for number in numbers]
         self.written.update(names)
+        now = datetime.datetime.now(datetime.UTC).isoformat()
         with (self.folder / name).open("a") as file:
-            file.write("".join(f'{{"msg":"seq={each}","level":"info"}}\n' for each in names))
+            file.write("".join(f'{{"time":"{now}","msg":"seq={each}","level":"info"}}\n' for each in names))
 
     def start(self) -> None:
         """Start a shipper, as a new process would."""

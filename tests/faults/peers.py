@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import base64
 import gzip
+import pathlib
+import re
+import ssl
 import time
+import urllib.parse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import moto.backends
 import moto.moto_server.werkzeug_app
 import orjson
+import pytest
+import trustme
 import werkzeug.test
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
@@ -48,6 +56,8 @@ class Peer:
         if lower.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         request = fake.Request(method, target, lower, body)
+        if (answer := self.aside(request)) is not None:
+            return answer
         self.requests.append(request)
         for whole in self.whole:
             if (answer := whole(request)) is not None:
@@ -56,6 +66,10 @@ class Peer:
         for after in self.after:
             answer = after(answer)
         return answer
+
+    def aside(self, request: fake.Request) -> fake.Answer | None:
+        """Answer what is no business of logs, such as requests for tokens."""
+        return None
 
     def take(self, request: fake.Request) -> fake.Answer:
         """Store what a request brings."""
@@ -215,3 +229,155 @@ class CloudWatch(Peer):
         if len(events) > 10_000 or sum(len(each["message"].encode()) + 26 for each in events) > 1_048_576:
             return "too many events, or too large"
         return "more than 24 hours" if times[-1] - times[0] >= 24 * 3600 * 1000 else ""
+
+
+class Google(Peer):
+    """`entries:write` in its documented form; entries with the same log, time and `insertId` are one."""
+
+    dedupes = True
+    LONGEST = 256_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.tokens = 0
+        """Tokens that were asked for."""
+        self.code = 3
+        """The gRPC code under which poison is refused."""
+
+    @staticmethod
+    def key(url: str) -> str:
+        """A service account's key, whose tokens are got at an address."""
+        made = rsa.generate_private_key(65537, 2048)
+        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        account = {
+            "type": "service_account",
+            "project_id": "shop-1",
+            "client_email": "shipper@shop-1.iam.gserviceaccount.com",
+            "private_key_id": "1",
+            "private_key": made.private_bytes(*form).decode(),
+            "token_uri": f"{url}/token",
+        }
+        return orjson.dumps(account).decode()
+
+    @staticmethod
+    def alone(patch: pytest.MonkeyPatch) -> None:
+        """Keep Google's library from looking for regions on the internet."""
+        required = "google.oauth2.service_account.Credentials._is_regional_access_boundary_lookup_required"
+        patch.setattr(required, lambda _: False)
+
+    @staticmethod
+    def refresh(credentials: Any, _request: Any) -> None:
+        """A token without asking for one, in place of the credentials' own method."""
+        credentials.token = "token-0"
+
+    def aside(self, request: fake.Request) -> fake.Answer | None:
+        """See `Peer`."""
+        if request.target != "/token":
+            return None
+        self.tokens += 1
+        answer = {"access_token": f"token-{self.tokens}", "token_type": "Bearer", "expires_in": 3600}
+        return fake.Answer(200, orjson.dumps(answer), {"content-type": "application/json"})
+
+    def take(self, request: fake.Request) -> fake.Answer:
+        """See `Peer`."""
+        if request.method != "POST" or not request.target.startswith("/v2/entries:write"):
+            return self.wrong(f"{request.method} {request.target}", 404)
+        if not request.headers.get("authorization", "").startswith("Bearer token-"):
+            return self.wrong("no token", 401)
+        asked = orjson.loads(request.body)
+        if asked.keys() != {"logName", "resource", "entries", "partialSuccess"} or len(request.body) > 10_000_000:
+            return self.wrong(f"fields {sorted(asked)} or too large")
+        if not re.fullmatch(r"projects/[^/]+/logs/[^/]+", asked["logName"]):
+            return self.wrong(f"logName {asked['logName']}")
+        return self._written(asked)
+
+    def _written(self, asked: dict[str, Any]) -> fake.Answer:
+        errors = {}
+        for place, one in enumerate(asked["entries"]):
+            if one.keys() - {"insertId", "timestamp", "severity", "jsonPayload", "trace", "spanId"}:
+                self.wrongs.append(f"fields {sorted(one)}")
+            text = one["jsonPayload"]["message"]
+            if self.poisoned([text]):
+                errors[str(place)] = {"code": self.code, "message": "told to refuse it"}
+            elif len(orjson.dumps(one)) > self.LONGEST:
+                errors[str(place)] = {"code": 3, "message": "Log entry is too large"}
+            else:
+                name = asked["logName"], one["timestamp"], one["insertId"]
+                if name not in self.entries:
+                    self.texts.append(text)
+                self.entries[name] = one
+        if not errors:
+            return fake.Answer(200, b"{}", {"content-type": "application/json"})
+        kind = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
+        error = {"code": 400, "message": "some", "status": "INVALID_ARGUMENT"}
+        body = {"error": {**error, "details": [{"@type": kind, "logEntryErrors": errors}]}}
+        return fake.Answer(400, orjson.dumps(body), {"content-type": "application/json"})
+
+
+class Azure(Peer):
+    """The Logs Ingestion API, and the authority that gives tokens for it."""
+
+    SETTINGS: ClassVar[Mapping[str, object]] = {
+        "rule": "dcr-1",
+        "stream": "Custom-Logs",
+        "tenant": "tenant-1",
+        "client_id": "shipper",
+        "client_secret": "secret",
+        "ca_file": "ca.pem",
+        "timeout": 1,
+    }
+    COLUMNS = frozenset({"TimeGenerated", "Id", "Message", "Level", "Service", "Document"})
+    TARGET = "/dataCollectionRules/dcr-1/streams/Custom-Logs?api-version=2023-01-01"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: list[str] = []
+        """The secrets for which a token was asked."""
+        self.rows: list[dict[str, Any]] = []
+
+    def aside(self, request: fake.Request) -> fake.Answer | None:
+        """See `Peer`."""
+        kind = {"content-type": "application/json"}
+        base = f"https://{request.headers.get('host')}/tenant-1"
+        if request.target.endswith("/openid-configuration"):
+            names = {"token_endpoint": "token", "authorization_endpoint": "authorize", "issuer": "v2.0"}
+            told = {name: f"{base}/{place}" for name, place in names.items()}
+            return fake.Answer(200, orjson.dumps(told), kind)
+        if request.target == "/tenant-1/token":
+            asked = dict(urllib.parse.parse_qsl(request.body.decode()))
+            self.secrets.append(asked["client_secret"])
+            if asked["scope"].split()[0] != "https://monitor.azure.com/.default":
+                self.wrongs.append(f"scope {asked['scope']}")
+            told = {"access_token": f"token-{asked['client_secret']}", "token_type": "Bearer"}
+            return fake.Answer(200, orjson.dumps({**told, "expires_in": 3600}), kind)
+        return None
+
+    def take(self, request: fake.Request) -> fake.Answer:
+        """See `Peer`."""
+        if request.method != "POST" or request.target != self.TARGET:
+            return self.wrong(f"{request.method} {request.target}", 404)
+        if not request.headers.get("authorization", "").startswith("Bearer token-"):
+            return self.wrong("no token", 401)
+        found = orjson.loads(request.body)
+        if len(request.body) > 1_000_000 and len(found) > 1:
+            return self.wrong("more than 1 MB", 413)
+        if len(request.body) > 1_000_000:
+            return fake.Answer(413, b'{"error":{"code":"ContentLengthLimitExceeded"}}')
+        if any(row.keys() != self.COLUMNS for row in found):
+            return self.wrong(f"columns {sorted(found[0])}")
+        texts = [row["Message"] for row in found]
+        if self.poisoned(texts):
+            return fake.Answer(400, b'{"error":{"code":"InvalidTransformOutput"}}')
+        self.texts += texts
+        self.rows += found
+        return fake.Answer(204, b"")
+
+
+def trusted(file: pathlib.Path) -> ssl.SSLContext:
+    """TLS for a server on this machine, under an authority whose certificate is written to a file."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(file)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pydantic
 
+from tidegate.model import client
 from tidegate.model.httpclient import HttpClient
 from tidegate.model.section import Duration, Section, Size
 
@@ -107,6 +108,10 @@ class AzureMonitor(Section):
     """The application's id."""
     client_secret: pydantic.SecretStr | None = None
     """The application's secret."""
+    client_secret_file: str = ""
+    """A file with it, read at each request."""
+    authority: str = pydantic.Field(default="", pattern=r"^(https://[^/].*)?$")
+    """Who gives tokens, in sovereign clouds; empty is `https://login.microsoftonline.com`."""
     audience: str = "https://monitor.azure.com"
     """What the token is for; another one in sovereign clouds."""
     ca_file: str = ""
@@ -118,10 +123,17 @@ class AzureMonitor(Section):
     def _whole(self) -> AzureMonitor:
         if self.endpoint and not (self.rule and self.stream):
             raise ValueError("`endpoint` needs `rule` and `stream`")
-        named = (self.tenant, self.client_id, self.client_secret)
+        named = (self.tenant, self.client_id, self.client_secret or self.client_secret_file)
         if any(named) and not all(named):
             raise ValueError("`tenant`, `client_id` and `client_secret` belong together")
+        if self.client_secret and self.client_secret_file:
+            raise ValueError("at most one of client_secret & client_secret_file may be given")
         return self
+
+    def secret(self) -> client.Secret:
+        """Our secret, or where it is."""
+        text = self.client_secret.get_secret_value() if self.client_secret else ""
+        return client.Secret(text, self.client_secret_file)
 
 
 class JsonLines(Section):

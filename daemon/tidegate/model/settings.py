@@ -155,6 +155,10 @@ class Logs(Section):
     """Where lines go too: [OpenTelemetry](outputs.md#otlp), when `url` is given."""
     cloudwatch: logoutputs.CloudWatch = logoutputs.CloudWatch()
     """Where lines go too: [Amazon CloudWatch Logs](outputs.md#amazon-cloudwatch-logs), when `group` is given."""
+    google: logoutputs.GoogleCloud = logoutputs.GoogleCloud()
+    """Where lines go too: [Google Cloud Logging](outputs.md#google-cloud-logging), when `project` is given."""
+    azure: logoutputs.AzureMonitor = logoutputs.AzureMonitor()
+    """Where lines go too: [Azure Monitor](outputs.md#azure-monitor), when `endpoint` is given."""
     file: logoutputs.JsonLines = logoutputs.JsonLines()
     """Where lines go too: [a file](outputs.md#file), when `path` is given."""
     poll_interval: Duration = 0.5

@@ -15,9 +15,11 @@ EACH = {
     "logstash": {"url": "http://logstash:8080"},
     "otlp": {"url": "http://collector:4318/v1/logs"},
     "cloudwatch": {"group": "shop"},
+    "google": {"project": "shop-1"},
+    "azure": {"endpoint": "https://shop.ingest.monitor.azure.com", "rule": "dcr-1", "stream": "Custom-Logs"},
     "file": {"path": "lines.json"},
 }
-EXTRAS = {"cloudwatch": "aws"}
+EXTRAS = {"cloudwatch": "aws", "google": "google", "azure": "azure"}
 
 
 def made(folder: pathlib.Path, given: dict[str, object]) -> list[str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from tidegate.kit import access, telemetry
-from tidegate.logs.outputs import cloudwatch, file, logstash, sending
+from tidegate.logs.outputs import azure, cloudwatch, file, google, logstash, sending
 from tidegate.logs.outputs.otlp import exchange
 from tidegate.logs.ship import output
-from tidegate.model import httpclient, ports, settings
+from tidegate.model import httpclient, logoutputs, ports, settings
+
+Given = TypeVar("Given", logoutputs.GoogleCloud, logoutputs.AzureMonitor)
 
 SPARE = 16 * 1024 * 1024
 """Bytes that may have been stored since the last checkpoint, which is written each second."""
 
-DEDUPED = frozenset({file.NAME})
+DEDUPED = frozenset({file.NAME, google.NAME})
 """Outputs that drop what they have already."""
 
 
@@ -42,6 +45,8 @@ def _configured(config: settings.Logs) -> dict[str, bool]:
         logstash.NAME: bool(config.logstash.url),
         exchange.NAME: bool(config.otlp.url),
         cloudwatch.NAME: bool(config.cloudwatch.group),
+        google.NAME: bool(config.google.project),
+        azure.NAME: bool(config.azure.endpoint),
         file.NAME: bool(config.file.path),
     }
 
@@ -59,6 +64,17 @@ def _wires(
     threads = config.elasticsearch.concurrency + 1
     if config.cloudwatch.group:
         yield cloudwatch.NAME, cloudwatch.Wire(config.cloudwatch, threads)
+    if config.google.project:
+        yield google.NAME, google.Wire(_rooted(config.google, folder), threads)
+    if config.azure.endpoint:
+        secret = access.resolved(config.azure.secret(), folder)
+        yield azure.NAME, azure.Wire(_rooted(config.azure, folder), secret, threads, registry)
     if config.file.path:
         under_way = config.elasticsearch.bulk_bytes * (config.elasticsearch.concurrency + 1)
         yield file.NAME, file.Wire(config.file, folder, under_way + SPARE, clock, registry)
+
+
+def _rooted(given: Given, folder: pathlib.Path) -> Given:
+    """The same settings with the files that a client library reads relative to a folder."""
+    named = {name: getattr(given, name, "") for name in ("credentials_file", "ca_file")}
+    return given.model_copy(update={name: str(folder / file) for name, file in named.items() if file})

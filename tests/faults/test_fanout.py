@@ -34,7 +34,7 @@ class Lines:
 
     @property
     def texts(self) -> list[str]:
-        rows = self._path.read_bytes().splitlines() if self._path.exists() else []
+        rows = self._path.read_bytes().rpartition(b"\n")[0].splitlines() if self._path.exists() else []
         return [orjson.loads(row)["message"] for row in rows]
 
 
@@ -133,3 +133,15 @@ async def test_stopped_while_one_is_away(tmp_path: pathlib.Path, grace: float) -
             await it.stored(peer)
             for target in (peer, Lines(tmp_path / "out.json")):
                 assert it.verdict(target) == outrig.Verdict(0, 0, 0)
+
+
+async def test_metrics_go_on_while_reading_waits(tmp_path: pathlib.Path) -> None:
+    peer = peers.Logstash()
+    peer.whole.append(lambda _: fake.Answer(503, b""))
+    async with fronts.http(peer) as url:
+        given = {"logstash": {"url": url}, "elasticsearch": {"bulk_bytes": 20_000}, "poll_interval": 50}
+        async with outrig.running(tmp_path, given) as it:
+            it.write(range(20_000))
+            await it.until(lambda: it.metric("output_error", output="logstash") == 1)
+            before = it.metric("lag_seconds", dataset="generic")
+            await it.until(lambda: it.metric("lag_seconds", dataset="generic") > before)

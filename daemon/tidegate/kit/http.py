@@ -9,7 +9,7 @@ from __future__ import annotations
 import email.utils
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidegate.model import problems
@@ -35,8 +35,12 @@ def client(
     proxy: str = "",
     proxy_headers: Mapping[str, str] | None = None,
     follow_redirects: bool = False,
+    server_name: str = "",
 ) -> Client:
-    """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read."""
+    """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read.
+
+    `server_name` is the name to expect in the peer's certificate, instead of the address's.
+    """
     import httpx2  # noqa: PLC0415 - 60 ms that only calls are worth
 
     trusted: ssl.SSLContext | bool = context or (ssl.create_default_context() if verify else False)
@@ -47,7 +51,15 @@ def client(
         headers={"user-agent": "tidegate"},
         proxy=httpx2.Proxy(proxy, headers=dict(proxy_headers or {})) if proxy else None,
         follow_redirects=follow_redirects,
+        event_hooks={"request": [_named(server_name)] if server_name else []},
     )
+
+
+def _named(server_name: str) -> Callable[[httpx2.Request], Awaitable[None]]:
+    async def name(request: httpx2.Request) -> None:
+        request.extensions["sni_hostname"] = server_name
+
+    return name
 
 
 async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Response:

@@ -313,6 +313,7 @@ class LogAgent:
     async def _keep_saving(self) -> None:
         while True:
             await self._clock.sleep(SAVE_INTERVAL)
+            self._measure()  # here too: while an output holds everything up, nothing is looked at
             await self.save()
 
     async def _write(self, entries: list[checkpoint.Entry]) -> None:

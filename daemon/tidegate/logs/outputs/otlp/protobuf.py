@@ -19,7 +19,8 @@ _SCOPE = b"tidegate"
 
 def encode(groups: Mapping[records.Attributes, list[records.Record]]) -> bytes:
     """The request."""
-    return b"".join(_part(1, _resource_logs(origin, found)) for origin, found in groups.items())
+    seen: dict[tuple[str, str], bytes] = {}
+    return b"".join(_part(1, _resource_logs(origin, found, seen)) for origin, found in groups.items())
 
 
 def partial(body: bytes) -> tuple[int, str]:
@@ -35,13 +36,16 @@ def partial(body: bytes) -> tuple[int, str]:
     return rejected, message
 
 
-def _resource_logs(origin: records.Attributes, found: Iterable[records.Record]) -> bytes:
+def _resource_logs(
+    origin: records.Attributes, found: Iterable[records.Record], seen: dict[tuple[str, str], bytes]
+) -> bytes:
+    """`seen` has the attributes of texts that this request has brought already: most lines share most of them."""
     scope = _part(1, _part(1, _SCOPE) + _part(2, tidegate.__version__.encode()))
-    scoped = scope + b"".join([_part(2, _record(one)) for one in found])
+    scoped = scope + b"".join([_part(2, _record(one, seen)) for one in found])
     return _part(1, _attributes(1, origin)) + _part(2, scoped)
 
 
-def _record(one: records.Record) -> bytes:
+def _record(one: records.Record, seen: dict[tuple[str, str], bytes]) -> bytes:
     parts = []
     if one.at:
         parts.append(b"\x09" + _FIXED.pack(one.at))
@@ -51,7 +55,14 @@ def _record(one: records.Record) -> bytes:
         parts.append(_part(3, one.level.encode()))
     if one.body is not None:
         parts.append(_part(5, _value(one.body)))
-    parts.append(_attributes(6, one.attributes))
+    for pair in one.attributes:
+        if not isinstance(pair[1], str):
+            parts.append(_attributes(6, (pair,)))
+            continue
+        known = seen.get(pair)
+        if known is None:
+            known = seen[pair] = _attributes(6, (pair,))
+        parts.append(known)
     if one.trace:
         parts.append(_part(9, one.trace))
     if one.span:

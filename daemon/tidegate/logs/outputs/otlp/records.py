@@ -6,11 +6,10 @@ same origin share a resource. Nothing is left out but `ecs.version`, which speak
 
 from __future__ import annotations
 
-import calendar
 import dataclasses
+import datetime
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 Value: TypeAlias = Any
@@ -42,6 +41,8 @@ _NAMES: Mapping[str, str] = {
 """ECS names whose OpenTelemetry name is another one."""
 _ORIGIN = frozenset({"service", "host", "container", "kubernetes", "cloud", "orchestrator"})
 """Objects that say where a line comes from: the resource."""
+_PLACES = frozenset({"message", "log.level", "@timestamp", "event.created", "trace.id", "span.id", "ecs.version"})
+"""Fields that a record has places of its own for, and the one that is left out."""
 _HEX = {"trace.id": re.compile(r"(?!0{32})[0-9a-fA-F]{32}"), "span.id": re.compile(r"(?!0{16})[0-9a-fA-F]{16}")}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
@@ -75,10 +76,13 @@ def record(name: str, document: Mapping[str, Any]) -> tuple[Attributes, Record]:
     made = Record(attributes=[(UID, name)])
     origin: list[tuple[str, Value]] = []
     for group, value in document.items():
-        for field, leaf in _leaves(group, value):
-            if group in _ORIGIN:
-                origin.append((_NAMES.get(field, field), _hashable(leaf)))
-            elif not _taken(made, field, leaf):
+        leaves: list[tuple[str, Value]] = []
+        _leaves(group, value, leaves)
+        if group in _ORIGIN:
+            origin += [(_NAMES.get(field, field), _hashable(leaf)) for field, leaf in leaves]
+            continue
+        for field, leaf in leaves:
+            if field not in _PLACES or not _taken(made, field, leaf):
                 made.attributes.append((_NAMES.get(field, field.removeprefix("labels.")), leaf))
     return tuple(origin), made
 
@@ -89,7 +93,7 @@ def nanoseconds(text: object) -> int:
     if match is None:
         return 0
     try:
-        whole = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+        whole = round(datetime.datetime.fromisoformat(f"{match[1]}+00:00").timestamp())
     except ValueError:
         return 0
     return max(whole * 10**9 + int((match[2] or "").ljust(9, "0")), 0)
@@ -119,14 +123,16 @@ def _is_id(field: str, value: Value) -> bool:
     return isinstance(value, str) and _HEX[field].fullmatch(value) is not None
 
 
-def _leaves(name: str, value: Value) -> Iterator[tuple[str, Value]]:
-    """The values of an object, with their full names."""
+def _leaves(name: str, value: Value, found: list[tuple[str, Value]]) -> None:
+    """Collect the values of an object, with their full names."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _leaves(f"{name}.{key}", part)
+            _leaves(f"{name}.{key}", part, found)
     elif value is not None:
-        yield name, value
+        found.append((name, value))
 
 
 def _hashable(value: Value) -> Value:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else str(value) if isinstance(value, dict) else value
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return str(value) if isinstance(value, dict) else value

@@ -28,6 +28,8 @@ from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk, search
 from tidegate.logs.local_store import local
+from tidegate.logs.outputs import build
+from tidegate.logs.ship import output
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
 from tidegate.metrics.remote import receive, writer
@@ -160,10 +162,13 @@ class App:
             )
         self.counters = counters.LogCounters(self.store, self.schedule, self.clock, self.registry)
         self.shipper: agent.LogAgent | None = None
+        self.others: list[output.Output] = []
         if self._embedded:
-            output = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            store = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            folder = self.plan.loaded.folder
+            self.others = build.outputs(given, folder, self.clock, self.registry)
             self.shipper = agent.LogAgent(
-                given, data, self.plan.loaded.folder, output, [self.counters.observe], self.clock, self.registry
+                given, data, folder, [store, *self.others], [self.counters.observe], self.clock, self.registry
             )
 
     def _build_stages(self, data: pathlib.Path) -> None:
@@ -301,7 +306,7 @@ class App:
         await self.dispatcher.close(FLUSH)
         await self.outbox.close(FLUSH)
         await tasks.cancel(*sinks)
-        for part in (self.local, self.remote):
+        for part in (self.local, self.remote, *self.others):
             if part:
                 await part.close()
         self.store.close()

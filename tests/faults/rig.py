@@ -71,7 +71,7 @@ class Rig:
             self.config.elasticsearch, self.time, self.registry, node_class=fronts.node(self.server)
         )
         self.agent = agent.LogAgent(
-            self.config, self.data, self.folder, self.output, [self._observe], self.time, self.registry, host="h"
+            self.config, self.data, self.folder, [self.output], [self._observe], self.time, self.registry, host="h"
         )
         self._running = asyncio.create_task(self.agent.run())
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from tidegate.model import logoutputs
 from tidegate.model.httpclient import HttpClient
 from tidegate.model.probing import Probes
 from tidegate.model.remotewrite import RemoteWrite
@@ -134,11 +135,11 @@ class Elasticsearch(Section):
     retention: Duration = 30 * 86400.0
     """How long the data streams keep lines; `tidegate setup elasticsearch` installs it."""
     bulk_bytes: int = 5 * 1024 * 1024
-    """Size of one bulk body before compression."""
+    """Size of one bulk body before compression, and of one batch for every other output."""
     bulk_delay: Duration = 1.0
     """Longest time a line waits for company."""
     concurrency: int = 2
-    """Bulk requests under way at once."""
+    """Bulk requests under way at once; for other outputs, batches beside the first one."""
 
 
 class Kibana(Section):
@@ -159,6 +160,18 @@ class Logs(Section):
     """Where lines go; without `urls` they stay in the embedded store."""
     kibana: Kibana = Kibana()
     """Links from alerts to their lines."""
+    logstash: logoutputs.Logstash = logoutputs.Logstash()
+    """Where lines go too: [Logstash](outputs.md#logstash), when `url` is given."""
+    otlp: logoutputs.Otlp = logoutputs.Otlp()
+    """Where lines go too: [OpenTelemetry](outputs.md#otlp), when `url` is given."""
+    cloudwatch: logoutputs.CloudWatch = logoutputs.CloudWatch()
+    """Where lines go too: [Amazon CloudWatch Logs](outputs.md#amazon-cloudwatch-logs), when `group` is given."""
+    google: logoutputs.GoogleCloud = logoutputs.GoogleCloud()
+    """Where lines go too: [Google Cloud Logging](outputs.md#google-cloud-logging), when `project` is given."""
+    azure: logoutputs.AzureMonitor = logoutputs.AzureMonitor()
+    """Where lines go too: [Azure Monitor](outputs.md#azure-monitor), when `endpoint` is given."""
+    file: logoutputs.JsonLines = logoutputs.JsonLines()
+    """Where lines go too: [a file](outputs.md#file), when `path` is given."""
     poll_interval: Duration = 0.5
     """How often files are looked at."""
     max_line_bytes: int = 1024 * 1024

@@ -67,6 +67,8 @@ class Rejected:
     """Its place in the batch."""
     status: int
     reason: str
+    output: str = ""
+    """Which output refused it; known where there are several."""
 
 
 class Output(Protocol):

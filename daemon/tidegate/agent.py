@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from tidegate.kit import lag, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.inputs import listening
 from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine
 from tidegate.model import problems
@@ -51,15 +53,18 @@ class Agent:
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
         self.counters = counters.LogCounters(None, self.schedule, self.clock, self.registry)
+        data = loaded.resolve(given.data_dir)
+        self.inputs = listening.Inputs(given.logs, data, loaded.folder, self.clock, self.registry)
         self.shipper = agent.LogAgent(
             given.logs,
-            loaded.resolve(given.data_dir),
+            data,
             loaded.folder,
             bulk.ElasticsearchOutput(given.logs.elasticsearch, self.clock, self.registry),
             [self.counters.observe],
             self.clock,
             self.registry,
             host=environ.get("TIDEGATE_NODE_NAME", ""),
+            spools=self.inputs,
         )
         self.web = server.Server(bare.build(self.registry, tuple, self._unhealthy), given.web.listen)
         telemetry.process_metrics(self.registry)
@@ -72,6 +77,7 @@ class Agent:
             ("loop lag", self.lag.run),
             ("log metrics", self.counters.run),
             ("log agent", self.shipper.run),
+            ("log inputs", functools.partial(self.inputs.run, self.shipper)),
             ("watcher", self._watch),
         ]
         running = [asyncio.create_task(self.supervisor.run(name, part), name=name) for name, part in parts]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import pathlib
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk, search
+from tidegate.logs.inputs import listening
 from tidegate.logs.local_store import local
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
@@ -162,8 +164,11 @@ class App:
         self.shipper: agent.LogAgent | None = None
         if self._embedded:
             output = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            folder = self.plan.loaded.folder
+            self.inputs = listening.Inputs(given, data, folder, self.clock, self.registry)
+            observers = [self.counters.observe]
             self.shipper = agent.LogAgent(
-                given, data, self.plan.loaded.folder, output, [self.counters.observe], self.clock, self.registry
+                given, data, folder, output, observers, self.clock, self.registry, spools=self.inputs
             )
 
     def _build_stages(self, data: pathlib.Path) -> None:
@@ -286,7 +291,12 @@ class App:
             ("sweeper", self._sweep),
             ("watcher", self._watch),
         ]
-        return found + ([("log agent", self.shipper.run)] if self.shipper else [])
+        if self.shipper:
+            found += [
+                ("log agent", self.shipper.run),
+                ("log inputs", functools.partial(self.inputs.run, self.shipper)),
+            ]
+        return found
 
     def _start(self, name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self.supervisor.run(name, part), name=name)

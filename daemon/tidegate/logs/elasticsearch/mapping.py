@@ -64,6 +64,7 @@ def properties() -> dict[str, Any]:
         "fields": {"text": {"type": "match_only_text"}},
     }
     fields["log.offset"] = {"type": "long"}
+    fields["log.syslog.structured_data"] = {"type": "flattened", "ignore_above": _TERM}
     fields["labels"] = {"type": "flattened", "ignore_above": _TERM}
     fields["data_stream.type"] = {"type": "constant_keyword", "value": "logs"}
     fields["data_stream.dataset"] = {"type": "constant_keyword"}

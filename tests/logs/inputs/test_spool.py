@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import pathlib
@@ -26,9 +27,7 @@ class Alone:
     def __init__(self, folder: pathlib.Path, **config: object) -> None:
         self.registry = telemetry.Registry()
         given = receiving.Spool.model_validate({**SMALL, **config})
-        self.spool = spool.Spool(
-            "x", folder / "x", given, clock.SystemClock(), instruments.Instruments(self.registry)
-        )
+        self.spool = spool.Spool("x", folder / "x", given, clock.SystemClock(), instruments.Instruments(self.registry))
 
     def metric(self, name: str) -> float:
         return self.registry.get_sample_value(f"tidegate_logs_{name}", {"input": "x"}) or 0.0
@@ -115,11 +114,11 @@ async def test_a_full_spool_refuses_and_takes_again(tmp_path: pathlib.Path) -> N
     await it.spool.open()
     record = b"z" * 999 + b"\n"
     count = 0
-    with pytest.raises(spool.FullError):
-        while True:
+    with contextlib.suppress(spool.FullError):
+        while count < 1000:
             await it.spool.put(record, 1)
             count += 1
-    assert len(it.lines()) == count
+    assert len(it.lines()) == count < 66
     assert it.spool.size <= 64 * 1024
     assert not it.spool.offer(record, 1)
     waiting = asyncio.create_task(it.spool.put(record, 1, wait=True))

@@ -7,6 +7,8 @@ the stream useless, since nobody knows where the next one begins.
 from __future__ import annotations
 
 MOST_DIGITS = 10
+LARGEST = 16 * 1024 * 1024
+"""A count beyond it is no count of a message, but a sender that is out of step."""
 
 
 class FramingError(Exception):
@@ -45,9 +47,9 @@ class Frames:
     def end(self) -> list[tuple[bytes, bool]]:
         """What the sender left without an end when he closed: a last line without its newline is a message."""
         rest = bytes(self._buffer)
-        self._buffer.clear()
         if self._skip or self._skipping_line or not rest.strip() or rest[:1].isdigit():
             return []
+        self._buffer.clear()
         return [(rest, False)]
 
     @property
@@ -63,10 +65,10 @@ class Frames:
         if self._skipping_line or not digits.isdigit():
             return self._line(at, found)
         if space < 0:
-            if len(digits) > MOST_DIGITS:
-                raise FramingError("the length of a message is not in form")
-            return at
+            return at if len(digits) <= MOST_DIGITS else self._line(at, found)
         length, start = int(digits), space + 1
+        if length > LARGEST:
+            raise FramingError("the length of a message is out of reason")
         taken = min(length, self._longest)
         if len(buffer) - start < taken:
             return at

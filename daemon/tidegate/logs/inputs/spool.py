@@ -24,7 +24,7 @@ BACKLOG = 16 * 1024 * 1024
 LARGEST_SEGMENT = 64 * 1024 * 1024
 SHARE = 16
 """A file is at most such a part of the whole."""
-PATIENCE = 1.0
+PATIENCE = 0.5
 
 
 class FullError(Exception):
@@ -40,6 +40,9 @@ class Reader(Protocol):
 
     async def abandon(self, path: str, first_digest: str) -> int:
         """Read no more of a file, and say how far it was read."""
+
+    async def save(self) -> None:
+        """Put the checkpoint on disk, and tell the spools."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,6 +121,8 @@ class Spool:
                 raise FullError
             else:
                 self._changed.clear()
+                if self.reader is not None:  # what is stored may be free at once
+                    await self.reader.save()
                 await clock_.wait(self._clock, self._changed, PATIENCE)
 
     def offer(self, data: bytes, records: int) -> bool:

@@ -164,9 +164,7 @@ async def test_half_open_connections_make_room_again(tmp_path: pathlib.Path) -> 
         (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n", 400),
         (
             b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
-             b"1000\r\n"
-            + b"a" * 4096
-            + b"\r\n0\r\n\r\n",
+            b"1000\r\n" + b"a" * 4096 + b"\r\n0\r\n\r\n",
             413,
         ),
     ],

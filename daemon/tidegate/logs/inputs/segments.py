@@ -17,6 +17,8 @@ from tidegate.logs.formats import spool as format_
 from tidegate.logs.read import files
 
 SUFFIX = ".spool"
+MOST_HEADER = 128
+"""Bytes of a header line, at most."""
 _BLOCK = 1024 * 1024
 
 

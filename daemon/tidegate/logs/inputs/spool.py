@@ -156,7 +156,7 @@ class Spool:
 
     def _has_room(self, data: bytes) -> bool:
         drops = self._config.when_full == "drop-oldest"
-        return drops or self.size + self._waiting_bytes + len(data) <= self._config.max_bytes
+        return drops or self.size + self._waiting_bytes + len(data) + segments.MOST_HEADER <= self._config.max_bytes
 
     def _enqueue(self, item: _Waiting) -> None:
         self._waiting.append(item)
@@ -201,7 +201,7 @@ class Spool:
                 each.done.set_exception(wrong)
 
     async def _make_room(self, wanted: int) -> None:
-        while self.size + wanted > self._config.max_bytes:
+        while self.size + wanted + segments.MOST_HEADER > self._config.max_bytes:
             if not self._files.closed:
                 self._files.end()
             if not self._files.closed:

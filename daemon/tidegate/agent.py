@@ -100,6 +100,7 @@ class Agent:
         """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
         fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
+        self.inputs.reload(fresh.settings.logs)
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.plan = fresh
 
@@ -120,5 +121,6 @@ class Agent:
 
     def _greeting(self) -> str:
         given = self.plan.settings.logs
-        paths = ", ".join(path for one in given.inputs for path in one.paths) or "nothing"
+        taken = [path for one in given.inputs for path in one.paths] + list(self.inputs.running)
+        paths = ", ".join(taken) or "nothing"
         return f"Tidegate {tidegate.__version__} agent: {paths} to {', '.join(given.elasticsearch.urls)}"

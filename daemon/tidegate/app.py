@@ -334,6 +334,7 @@ class App:
         self.store.need(self.rules.needs())
         if self.shipper:
             self.shipper.set_inputs(given.logs.inputs)
+            self.inputs.reload(given.logs)
         self.silences.reload(given.alerts.silence_retention)
         self.book.reload(_retention(given))
         api.reload(self.starlette, self._web_settings(given))

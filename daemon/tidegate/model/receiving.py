@@ -80,7 +80,8 @@ class Syslog(Received):
         if self.tls is not None and self.protocol == "udp":
             raise ValueError("`tls` needs `protocol: tcp`")
         try:
-            zoneinfo.ZoneInfo(self.time_zone)
+            if self.time_zone != "UTC":  # known without a database of zones
+                zoneinfo.ZoneInfo(self.time_zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"there is no time zone {self.time_zone!r}") from None
         return self

@@ -24,6 +24,18 @@ FALLBACKS: dict[str, dict[str, Any]] = {
 _TERM = 8191
 """Characters: a longer one may exceed Lucene's 32,766 bytes for a term."""
 
+_RECEIVED = (
+    *("log.syslog.facility.name", "log.syslog.severity.name", "log.syslog.hostname", "log.syslog.appname"),
+    *("log.syslog.procid", "log.syslog.msgid", "log.syslog.version", "process.name", "process.executable"),
+    *("source.address", "host.id", "host.architecture", "service.node.name"),
+    *("event.action", "event.code"),
+)
+_RECEIVED_NUMBERS = (
+    *("log.syslog.priority", "log.syslog.facility.code", "log.syslog.severity.code"),
+    *("process.pid", "source.port"),
+)
+"""Fields of lines that are sent to us."""
+
 
 def _keyword() -> dict[str, Any]:
     return {"type": "keyword", "ignore_above": 1024}
@@ -53,7 +65,8 @@ def properties() -> dict[str, Any]:
         "kubernetes.container.name",
         "ecs.version",
     )
-    fields: dict[str, Any] = {name: _keyword() for name in keywords}
+    fields: dict[str, Any] = {name: _keyword() for name in (*keywords, *_RECEIVED)}
+    fields.update((name, {"type": "long"}) for name in _RECEIVED_NUMBERS)
     fields["@timestamp"] = {"type": "date"}
     fields["event.created"] = {"type": "date"}
     fields["message"] = {"type": "match_only_text"}
@@ -63,6 +76,7 @@ def properties() -> dict[str, Any]:
         "ignore_above": _TERM,
         "fields": {"text": {"type": "match_only_text"}},
     }
+    fields["process.command_line"] = {"type": "wildcard", "ignore_above": _TERM}
     fields["log.offset"] = {"type": "long"}
     fields["log.syslog.structured_data"] = {"type": "flattened", "ignore_above": _TERM}
     fields["labels"] = {"type": "flattened", "ignore_above": _TERM}

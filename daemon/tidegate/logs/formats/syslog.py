@@ -115,10 +115,11 @@ def _this_year(old: re.Match[str], received: str, zone: str) -> str:
     if old[1] not in _MONTHS:
         return ""
     candidates = []
+    where = datetime.UTC if zone == "UTC" else zoneinfo.ZoneInfo(zone)
     for year in (now.year - 1, now.year, now.year + 1):
         text = f"{year}-{_MONTHS.index(old[1]) + 1:02}-{int(old[2]):02}T{old[3]}{old[4] or ''}"
         with contextlib.suppress(ValueError):
-            moment = datetime.datetime.fromisoformat(text).replace(tzinfo=zoneinfo.ZoneInfo(zone))
+            moment = datetime.datetime.fromisoformat(text).replace(tzinfo=where)
             candidates.append(moment)
     if not candidates:
         return ""

@@ -35,6 +35,7 @@ class Inputs:
         clock: ports.Clock,
         registry: telemetry.Registry,
     ) -> None:
+        self._config = config.receive
         self._clock = clock
         self._folder = folder
         self._data = data_dir.resolve() / FOLDER
@@ -58,6 +59,11 @@ class Inputs:
         """The reader's checkpoint is on disk."""
         for one in self.spools.values():
             await one.stored(entries)
+
+    def reload(self, config: settings.Logs) -> None:
+        """Say so when the settings of inputs changed: they count from the next start."""
+        if config.receive != self._config:
+            self._log.warning("changes of `logs.receive` count from the next start")
 
     async def run(self, reader: Reader) -> None:
         """Receive until cancelled, from when the reader knows where it is."""

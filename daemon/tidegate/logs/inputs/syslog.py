@@ -22,7 +22,7 @@ HANDSHAKE = 10.0
 KERNEL_BUFFER = 8 * 1024 * 1024
 """Asked for, so that a burst of datagrams waits in the kernel; it may give less."""
 LOOK_AT_DROPS = 10.0
-_READ = 256 * 1024
+_READ = 64 * 1024
 
 
 class Datagrams:
@@ -56,7 +56,7 @@ class Datagrams:
             place.metrics.refused.labels(place.name, "empty").inc()
             return
         most = self._config.max_message_bytes
-        record, cut = _record(place, self._config, data[:most], peer, cut=len(data) > most)
+        record, cut = _record(place, self._config, place.now(), data[:most], peer, cut=len(data) > most)
         if not place.spool.offer(record, 1):
             place.metrics.refused.labels(place.name, "full").inc()
         elif cut:
@@ -117,8 +117,8 @@ class Streams:
 
     async def _keep(self, messages: list[tuple[bytes, bool]], peer: tuple[Any, ...]) -> None:
         """Put messages on disk, as many at once as came together; waits as long as there is no room."""
-        place = self._place
-        made = [_record(place, self._config, message, peer, cut=cut) for message, cut in messages]
+        place, now = self._place, self._place.now()
+        made = [_record(place, self._config, now, message, peer, cut=cut) for message, cut in messages]
         for group in base.grouped([record for record, _ in made], place.spool.largest):
             await place.spool.put(b"".join(group), len(group), wait=True)
         place.metrics.cut.labels(place.name).inc(sum(cut for _, cut in made))
@@ -137,12 +137,10 @@ def kernel_drops(made: socket.socket) -> int:
 
 
 def _record(
-    place: base.Place, config: receiving.Syslog, message: bytes, peer: tuple[Any, ...], *, cut: bool = False
+    place: base.Place, config: receiving.Syslog, now: str, message: bytes, peer: tuple[Any, ...], *, cut: bool = False
 ) -> tuple[bytes, bool]:
     more: dict[str, Any] = {} if config.time_zone == "UTC" else {"zone": config.time_zone}
     if cut:
         more["cut"] = True
-    record, shortened = format_.record(
-        "syslog", place.now(), (str(peer[0]), int(peer[1])), message, place.longest, **more
-    )
+    record, shortened = format_.record("syslog", now, (str(peer[0]), int(peer[1])), message, place.longest, **more)
     return record, cut or shortened

@@ -15,7 +15,9 @@ class Reader:
     """Finds what it was given."""
 
     def __init__(self, *messages: str) -> None:
-        self.lines = tuple(logs.LogLine(NOW - number, message, "error", "shop") for number, message in enumerate(messages))
+        self.lines = tuple(
+            logs.LogLine(NOW - number, message, "error", "shop") for number, message in enumerate(messages)
+        )
         self.asked: list[tuple[str, float, float]] = []
 
     async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tidegate.logs.formats import base, cri, docker, json, logfmt, plain
+from tidegate.logs.formats import base, cri, docker, json, logfmt, plain, spool
 
 Split: TypeAlias = Callable[[bytes], base.Wrapped | None]
 Parse: TypeAlias = Callable[[bytes], base.Line]
@@ -41,4 +41,5 @@ _CHOICES: dict[str, tuple[Split | None, Parse]] = {
     "json": (None, _or_text(json.parse)),
     "logfmt": (None, _or_text(logfmt.parse)),
     "plain": (None, plain.parse),
+    "spool": (spool.split, spool.parse),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Wrapped(NamedTuple):
@@ -33,6 +33,8 @@ class Line:
     """ECS fields by dotted name, of those in `encode.FIELDS`."""
     labels: dict[str, str] | None = None
     """Everything else that the line says, for `labels.*`."""
+    extra: dict[str, Any] | None = None
+    """ECS objects of what was received over a network, nested; only `ecs.received` takes them."""
 
 
 def text(raw: bytes) -> str:

@@ -70,17 +70,17 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
             if (kind is str or kind is int) and "." not in key and key and key not in labels:
                 labels[key] = item if kind is str else str(item)
             elif item is not None:
-                _label(labels, key, item, 0)
+                label(labels, key, item, 0)
         elif role is _FIELD:
             name = FIELDS[key]
             if type(item) is str and item and name not in fields:
                 fields[name] = item
             elif item is not None:
-                _label(labels, key, item, 0)
+                label(labels, key, item, 0)
         elif role is _WEAK_MESSAGE and not weak and type(item) is str:
             weak = key
         elif role is not _DROPPED and item is not None and not _known(out, fields, labels, role, key, item):
-            _label(labels, key, item, 0)
+            label(labels, key, item, 0)
     if weak:
         _settle(out, labels, weak, value[weak])
     if out.message is _NONE:
@@ -110,7 +110,7 @@ def _settle(out: base.Line, labels: dict[str, str], key: str, text: str) -> None
     if out.message is _NONE:
         out.message = text
     else:
-        _label(labels, key, text, 0)
+        label(labels, key, text, 0)
 
 
 def _time(out: base.Line, item: object) -> bool:
@@ -161,18 +161,18 @@ def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: 
             elif name in FIELDS and isinstance(part, str):
                 fields.setdefault(FIELDS[name], part)
             elif part is not None and name not in _IGNORED:
-                _label(labels, name, part, 1)
+                label(labels, name, part, 1)
     else:
         return key in _IGNORED
     return True
 
 
-def _label(labels: dict[str, str], key: str, item: object, depth: int) -> None:
+def label(labels: dict[str, str], key: str, item: object, depth: int = 0) -> None:
     """Put a value under `labels`, with dots in its name replaced and objects flattened."""
     if type(item) is dict and item and depth < _DEEPEST:
         for inner, part in item.items():
             if part is not None:
-                _label(labels, f"{key}.{inner}", part, depth + 1)
+                label(labels, f"{key}.{inner}", part, depth + 1)
         return
     name = key.replace(".", "_") or "_"
     while name in labels:

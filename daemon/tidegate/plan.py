@@ -19,6 +19,7 @@ from tidegate.gate import scope
 from tidegate.kit import access, config
 from tidegate.logs import kql
 from tidegate.logs.inputs import listening
+from tidegate.logs.outputs import extras
 from tidegate.metrics.remote import build, datasource, writer
 from tidegate.model import ports, problems, rules, settings
 from tidegate.notify import integration, receivers
@@ -66,6 +67,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     integrations = checked(lambda: receivers.build(given.alerts, document, loaded.folder))
     written = checked(lambda: build.receivers(given, document, loaded.folder))
     checked(lambda: scope.Scope(given.gate))
+    checked(lambda: extras.check(given.logs, document))
     if wrong or ruleset is None or tree is None or integrations is None or written is None:
         raise problems.ConfigError(wrong)
     discovery = discovery_.Discovery(given.scrape, loaded.folder, clock, given.probes)

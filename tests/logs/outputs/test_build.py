@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import subprocess
+import sys
 
+import orjson
 import pytest
 
-from tidegate.kit import clock, telemetry
-from tidegate.logs.outputs import build
+from tidegate.kit import clock, config, telemetry
+from tidegate.logs.outputs import build, extras
 from tidegate.model import problems, settings
 
 EACH = {
@@ -23,9 +26,9 @@ EXTRAS = {"cloudwatch": "aws", "google": "google", "azure": "azure"}
 
 
 def made(folder: pathlib.Path, given: dict[str, object]) -> list[str]:
-    config = settings.Logs.model_validate(given)
-    found = [each.name for each in build.outputs(config, folder, clock.SystemClock(), telemetry.Registry())]
-    assert found == list(build.names(config))
+    chosen = settings.Logs.model_validate(given)
+    found = [each.name for each in build.outputs(chosen, folder, clock.SystemClock(), telemetry.Registry())]
+    assert found == list(build.names(chosen))
     return found
 
 
@@ -46,9 +49,20 @@ def test_all_at_once(tmp_path: pathlib.Path) -> None:
 def test_a_library_that_is_missing(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str, extra: str
 ) -> None:
+    path = tmp_path / "tidegate.yaml"
+    path.write_bytes(b'{"logs":\n' + orjson.dumps({name: EACH[name]}) + b"}")
+    loaded = config.load(path, {})
+    extras.check(loaded.settings.logs, loaded.document)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(problems.ConfigError) as caught:
-        made(tmp_path, {name: EACH[name]})
+        extras.check(loaded.settings.logs, loaded.document)
     [problem] = caught.value.problems
-    assert problem.code == "logs-extra-missing"
-    assert problem.hint == f"pip install 'tidegate[{extra}]'"
+    assert (problem.code, problem.line, problem.hint) == ("logs-extra-missing", 2, f"pip install 'tidegate[{extra}]'")
+    assert set(extras.LIBRARIES) == set(EXTRAS)
+
+
+def test_clients_are_not_loaded_before_they_are_needed(tmp_path: pathlib.Path) -> None:
+    heavy = ("botocore", "azure", "grpc", "google.auth")
+    code = f"import sys, tidegate.agent, tidegate.app; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

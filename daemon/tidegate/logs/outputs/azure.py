@@ -32,8 +32,6 @@ class Wire:
     def __init__(
         self, config: logoutputs.AzureMonitor, secret: client.Secret, threads: int, registry: telemetry.Registry
     ) -> None:
-        for module in ("azure.monitor.ingestion", "azure.identity"):
-            calls.need(module, NAME, "azure")
         self._config, self._secret = config, secret
         self._calls = calls.Calls(NAME, threads)
         self._making = threading.Lock()

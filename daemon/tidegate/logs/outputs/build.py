@@ -29,10 +29,7 @@ def names(config: settings.Logs) -> Sequence[str]:
 def outputs(
     config: settings.Logs, folder: pathlib.Path, clock: ports.Clock, registry: telemetry.Registry
 ) -> list[output.Output]:
-    """The outputs that are configured; files of secrets are relative to `folder`.
-
-    Raises `ConfigError` where a client library is not installed.
-    """
+    """The outputs that are configured; files of secrets are relative to `folder`. `extras` says what must be installed."""
     meters = sending.Meters(registry)
     return [
         sending.Sending(name, wire, clock, meters, dedupes=name in DEDUPED)

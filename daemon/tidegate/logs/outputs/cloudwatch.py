@@ -35,7 +35,6 @@ class Wire:
     """Implements `sending.Wire`."""
 
     def __init__(self, config: logoutputs.CloudWatch, threads: int) -> None:
-        calls.need("botocore", NAME, "aws")
         self._config = config
         self._stream = config.stream or socket.gethostname()
         self._calls = calls.Calls(NAME, threads)

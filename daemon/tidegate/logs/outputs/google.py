@@ -43,7 +43,6 @@ class Wire:
     """Implements `sending.Wire`."""
 
     def __init__(self, config: logoutputs.GoogleCloud, threads: int) -> None:
-        calls.need("google.cloud.logging_v2", NAME, "google")
         self._config = config
         self._calls = calls.Calls(NAME, threads)
         self._making = threading.Lock()

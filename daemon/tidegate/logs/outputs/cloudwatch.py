@@ -43,7 +43,7 @@ class Wire:
 
     def cut(self, batch: output.Batch, indexes: Sequence[int]) -> Sequence[Sequence[int]]:
         """See `sending.Wire`. In order of time, which is not always that of reading."""
-        times = _times(batch)
+        times = _times(batch, indexes)
         found = []
         for part in _spans(sorted(indexes, key=times.__getitem__), times):
             sizes = [len(batch.bodies[index]) + EVENT_BYTES for index in part]
@@ -66,7 +66,7 @@ class Wire:
         import botocore.exceptions  # noqa: PLC0415 - an extra, and slow to load
         import botocore.parsers  # noqa: PLC0415
 
-        times = _times(batch)
+        times = _times(batch, indexes)
         events = [{"timestamp": times[index], "message": batch.bodies[index].decode()} for index in indexes]
         try:
             answer = self._asked(events)
@@ -127,12 +127,13 @@ class Wire:
             return self._made
 
 
-def _times(batch: output.Batch) -> list[int]:
-    """Unix milliseconds of every document."""
-    return [round(lines.at(document) * 1000) for document in batch.documents()]
+def _times(batch: output.Batch, indexes: Sequence[int]) -> dict[int, int]:
+    """Unix milliseconds of some documents."""
+    documents = batch.documents()
+    return {index: round(lines.at(documents[index]) * 1000) for index in indexes}
 
 
-def _spans(indexes: Sequence[int], times: Sequence[int]) -> list[Sequence[int]]:
+def _spans(indexes: Sequence[int], times: Mapping[int, int]) -> list[Sequence[int]]:
     """Cut where a request would span too much time."""
     found: list[Sequence[int]] = []
     start = 0

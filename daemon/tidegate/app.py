@@ -154,7 +154,7 @@ class App:
     def _build_logs(self, data: pathlib.Path) -> None:
         given = self.plan.settings.logs
         self.local: local.LocalStore | None = None
-        self.reader: ports.LogReader
+        self.reader: ports.LogStore
         self.remote: search.ElasticsearchReader | None = None
         if given.elasticsearch.urls:
             self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch, given.kibana)

@@ -351,7 +351,7 @@ class Lines:
         await asyncio.sleep(self.delay)
         if self.error is not None:
             raise self.error
-        return logs.LogPage(tuple(logs.LogLine(end - n, f"line {n}") for n in range(9)), 9)
+        return logs.LogPage(tuple(logs.LogLine(end - n, f"line {'abcdefghi'[n]}") for n in range(9)), 9)
 
 
 async def _with_query(it: world.World, *names: str) -> None:
@@ -366,9 +366,9 @@ async def test_firing_alerts_bring_their_log_lines(state: database.Database) -> 
         await it.until(11)
         message = it.sink.messages[0][0]
         assert [[line.message for line in item.log_lines] for item in message.firing] == [
-            [f"line {n}" for n in range(5)]
+            [f"line {letter}" for letter in "abcde"]
         ] * 2
-        assert reader.asked == [("level:error", it.start - 300, it.start + 10, 5)]
+        assert reader.asked == [("level:error", it.start - 300, it.start + 10, 100)]
 
 
 async def test_a_slow_log_store_does_not_hold_the_message(state: database.Database) -> None:

@@ -276,12 +276,30 @@ async def test_log_search() -> None:
     found = world.World()
     found.logs.lines = [logs.LogLine(NOW - 1, "connection refused", "error", "shop", "/x.log", {"a": 1})]
     body = (await ask(found, "/v1/logs", params={"query": "error", "start": NOW - 60, "limit": 5})).json()
-    line = {"at": NOW - 1, "message": "connection refused", "level": "error", "service": "shop", "source": "/x.log"}
+    line = {
+        "at": NOW - 1,
+        "message": "connection refused",
+        "level": "error",
+        "service": "shop",
+        "source": "/x.log",
+        "id": "",
+    }
     assert body == {"lines": [line], "total": 1, "at_least": False}
     assert found.logs.asked == [("error", NOW - 60, NOW, 5)]
     whole = (await ask(found, "/v1/logs", params={"document": "true"})).json()
     assert whole["lines"] == [line | {"document": {"a": 1}}]
     assert found.logs.asked[-1] == ("", NOW - 3600, NOW, 100)
+
+
+async def test_log_lines_are_followed_from_a_cursor() -> None:
+    found = world.World()
+    found.logs.lines = [logs.LogLine(NOW - 1, "old")]
+    begin = (await ask(found, "/v1/logs/follow")).json()
+    assert begin == {"lines": [], "cursor": "1"}
+    found.logs.lines += [logs.LogLine(NOW - 9, "late", id="7"), logs.LogLine(NOW, "new", id="8")]
+    rest = (await ask(found, "/v1/logs/follow", params={"cursor": "1"})).json()
+    assert [(line["id"], line["message"]) for line in rest["lines"]] == [("7", "late"), ("8", "new")]
+    assert rest["cursor"] == "3"
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ class Logs:
         found = [line for line in self.lines if query.lower() in f"{line.level} {line.message}".lower()]
         return logs.LogPage(tuple(found[:limit]), len(found))
 
+    async def follow(self, query: str, *, cursor: str) -> logs.NewLines:
+        if self.error:
+            raise self.error
+        begin = int(cursor) if cursor else len(self.lines)
+        return logs.NewLines(tuple(self.lines[begin:]), str(len(self.lines)))
+
 
 @dataclasses.dataclass
 class Query:

@@ -214,13 +214,67 @@ def test_a_bad_matcher_is_a_usage_error() -> None:
 
 def test_logs_are_printed_oldest_first(peer: Peer) -> None:
     lines = [
-        {"at": 2.0, "level": "error", "service": "shop", "message": "second"},
-        {"at": 1.0, "level": "", "service": "shop", "message": "first"},
+        {"id": "b", "at": 2.0, "level": "error", "service": "shop", "message": "second"},
+        {"id": "a", "at": 1.0, "level": "", "service": "shop", "message": "first"},
     ]
     peer.answers.append((200, {"lines": lines, "total": 2, "at_least": False}))
     shown = run("logs", "level:error", "--server", peer.url).output
     assert shown.index("first") < shown.index("second")
     assert "2 of 2 lines" in shown
+
+
+def _line(id_: str, at: float, **more: object) -> dict[str, object]:
+    return {"id": id_, "at": at, "level": "error", "service": "shop", "source": "/x.log", "message": f"m{id_}", **more}
+
+
+def test_logs_are_followed_from_before_the_search_and_printed_once(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer.answers += [
+        (200, {"lines": [], "cursor": "5"}),
+        (200, {"lines": [_line("6", 2.0), _line("4", 1.0)], "total": 2, "at_least": False}),
+        (200, {"lines": [_line("6", 2.0), _line("7", 0.5)], "cursor": "7"}),
+        (200, {"lines": [_line("7", 0.5)], "cursor": "7"}),
+    ]
+
+    def enough(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", enough)
+    result = run("logs", "level:error", "-f", "--tz", "Europe/Berlin", "--server", peer.url)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        f"1970-01-01 01:00:{at}+01:00 error    shop: {text}"
+        for at, text in (("01.000", "m4"), ("02.000", "m6"), ("00.500", "m7"))
+    ]
+    assert [path for _, path, *_ in peer.asked if "cursor=5" in path or path.startswith("/v1/logs/follow")]
+
+
+def test_logs_show_what_stands_around_a_line(peer: Peer) -> None:
+    def at(offset: int) -> dict[str, object]:
+        return _line(str(offset), 9.0, document={"log": {"offset": offset}, "host": {"name": "h"}})
+
+    page = {"total": 1, "at_least": False}
+    peer.answers += [
+        (200, {**page, "lines": [at(40)]}),
+        (200, {**page, "lines": [at(50), at(40), at(10), at(60), at(30)]}),
+    ]
+    result = run("logs", "level:error", "-C", "1", "-o", "json", "--server", peer.url)
+    assert [json.loads(line)["id"] for line in result.output.splitlines()] == ["30", "40", "50"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--tz", "Mars/Base"), "no time zone"),
+        (("--since", "soon"), "not a duration"),
+        (("--since", "1m", "--until", "5m"), "should not be before"),
+        (("-f", "--until", "5m"), "goes with neither"),
+        (("-f", "-C", "2"), "goes with neither"),
+    ],
+)
+def test_logs_refuse_what_makes_no_sense(args: tuple[str, ...], said: str) -> None:
+    result = run("logs", *args)
+    assert result.exit_code == 2
+    assert said in result.output
 
 
 def test_check_says_every_problem_and_uses_nothing(tmp_path: pathlib.Path) -> None:

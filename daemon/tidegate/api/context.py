@@ -30,7 +30,7 @@ class Context:
     writes: ports.WriteReceiver
     book: ports.AlertBook
     silences: ports.Silences
-    logs: ports.LogReader
+    logs: ports.LogStore
     sent: ports.SentLog
     streams: ports.StreamReader
     gate: ports.Gate

@@ -259,6 +259,15 @@ async def search_logs(context: Context, request: Request) -> Response:
     return endpoint.json({"lines": lines, "total": page.total, "at_least": page.at_least})
 
 
+async def follow_logs(context: Context, request: Request) -> Response:
+    """Log lines that match a KQL query, in order of arrival after a cursor."""
+    query = request.query_params
+    found = await context.logs.follow(query.get("query", ""), cursor=query.get("cursor", ""))
+    whole = endpoint.flag(query.get("document", "false"), "document")
+    lines = [_line(line, whole=whole) for line in found.lines]
+    return endpoint.json({"lines": lines, "cursor": found.cursor})
+
+
 def _time(text: str | None, name: str, default: float) -> float:
     try:
         return times.parse(text) if text else default
@@ -273,6 +282,7 @@ def _line(line: logs.LogLine, *, whole: bool) -> dict[str, Any]:
         "level": line.level,
         "service": line.service,
         "source": line.source,
+        "id": line.id,
     }
     return {**found, "document": dict(line.document)} if whole else found
 
@@ -283,4 +293,5 @@ ENDPOINTS = (
     Endpoint(("GET",), "/v1/deploys", list_deploys),
     Endpoint(("POST",), "/v1/deploys", record_deploy, scope="deploy"),
     Endpoint(("GET",), "/v1/logs", search_logs),
+    Endpoint(("GET",), "/v1/logs/follow", follow_logs),
 )

@@ -23,6 +23,16 @@ class LogLine:
     """The whole ECS document."""
     similar: int = 0
     """Older lines of the same form that it stands for."""
+    id: str = ""
+    """The same whenever its store gives the line; empty when it has none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NewLines:
+    """Lines in order of arrival, and where to go on. A line may be given again; its `id` tells."""
+
+    lines: tuple[LogLine, ...]
+    cursor: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -213,6 +213,16 @@ class LogReader(Protocol):
         """
 
 
+class LogStore(LogReader, Protocol):
+    """Where log lines are searched and followed."""
+
+    async def follow(self, query: str, *, cursor: str) -> logs.NewLines:
+        """Some lines that match a KQL query and arrived after a cursor; an empty cursor begins with what comes next.
+
+        Raises `QueryError` on a bad query or cursor, `TransientError` when the store does not answer.
+        """
+
+
 class LogLines(Protocol):
     """Some lines in the stream: ECS documents as bytes, parsed when they are asked for."""
 

@@ -113,6 +113,8 @@ def filled(server: str, kind: str) -> Index:
     mappings["properties"]["items"] = {"type": "nested", "properties": {"parts": {"type": "nested"}}}
     if kind == "opensearch":
         mappings["properties"]["labels"] = {"type": "flat_object"}
+        syslog = mappings["properties"]["log"]["properties"]["syslog"]["properties"]
+        syslog["structured_data"] = {"type": "flat_object"}
     elasticsearch.call("PUT", url, {"mappings": mappings})
     rng = random.Random(7)
     documents = [build(rng, kind) for _ in range(DOCUMENTS)]

@@ -60,6 +60,51 @@ async def test_newest_first_over_all_streams(filled: str) -> None:
 
 @pytest.mark.service
 @pytest.mark.timeout(180)
+async def test_lines_are_followed_also_when_they_are_late(filled: str) -> None:
+    def put(id_: str, read: int, at: int) -> None:
+        line = {"@timestamp": at, "message": f"followed {id_}", "event": {"created": begin + read}}
+        elasticsearch.call("PUT", f"{filled}/logs-a-default/_create/{id_}?refresh=true", line)
+
+    one = reader(filled)
+    try:
+        start = await one.follow("message:followed", cursor="")
+        begin = int(start.cursor)
+        put("f1", 1000, begin)
+        put("f2", 5000, begin - 3_600_000)
+        first = await one.follow("message:followed", cursor=start.cursor)
+        assert [line.message for line in first.lines] == ["followed f1", "followed f2"]
+        assert first.cursor == str(begin + 5000)
+        put("f3", -20_000, begin - 20_000)  # read before the cursor was taken, stored after it
+        second = await one.follow("message:followed", cursor=first.cursor)
+        assert [line.id for line in second.lines] == [f"logs-a-default/{id_}" for id_ in ("f3", "f1", "f2")]
+        assert second.cursor == first.cursor
+        for bad in ("x", "-1"):
+            with pytest.raises(problems.QueryError):
+                await one.follow("", cursor=bad)
+    finally:
+        await one.close()
+
+
+async def test_a_full_step_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FOLLOWED", 2)
+    seen: list[dict[str, Any]] = []
+    hits = [{"_index": "i", "_id": str(at), "_source": {}, "sort": [at]} for at in (70_000, 80_000)]
+    runner, url = await served(200, {"hits": {"hits": hits}}, seen)
+    one = reader(url)
+    try:
+        found = await one.follow("level:error", cursor="100000")
+        await one.follow("level:error", cursor=found.cursor)
+    except problems.TransientError as error:
+        assert "in one millisecond" in str(error)  # noqa: PT017 - the second step met the same page
+    finally:
+        await one.close()
+        await runner.cleanup()
+    starts = [part["range"]["event.created"]["gte"] for body in seen for part in body["query"]["bool"]["filter"][1:]]
+    assert starts == [40_000, 80_000]
+
+
+@pytest.mark.service
+@pytest.mark.timeout(180)
 async def test_a_mapping_that_differs_is_no_silent_miss(filled: str) -> None:
     properties = {"@timestamp": {"type": "date"}, "log.offset": {"type": "ip"}}
     elasticsearch.call("PUT", f"{filled}/logs-odd-default", {"mappings": {"properties": properties}})

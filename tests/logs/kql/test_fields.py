@@ -34,7 +34,14 @@ def test_agrees_with_ecs(conformance: pathlib.Path) -> None:
 
 def test_agrees_with_the_index_template() -> None:
     template = mapping.properties()
-    assert template.pop("labels")["type"] == "flattened"
+    assert {name for name, field in template.items() if field["type"] == "flattened"} == fields.FLATTENED
+    assert {name: fields.longest(name) for name in template} == {
+        name: field.get("ignore_above", fields.LONGEST_KEYWORD if field["type"] == "constant_keyword" else None)
+        for name, field in template.items()
+    }
+    for name in fields.FLATTENED:
+        template.pop(name)
+        assert (fields.kind(name), fields.kind(f"{name}.x")) == ("label", "label")
     assert {name: fields.kind(name) for name in template} == {
         name: _KINDS[field["type"]] for name, field in template.items()
     }

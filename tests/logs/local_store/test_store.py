@@ -234,6 +234,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rig, list[dict[str
     for number, one in enumerate(documents):
         one["log"]["offset"] = number
         one["error"] = {"message": rng.choice([None, *stories.WORDS]), "type": rng.choice(["error", "a*b", "42"])}
+        one["items"] = [{"name": rng.choice(["error", "shop", "a*b", None]), "price": 4.25}, {"price": 0.5}][
+            : rng.randint(0, 2)
+        ]
         one["labels"] = {"status": rng.choice(["503", "42", "shop"])}
         one["service"]["name"] = rng.choice(["shop", "shop cart", ["shop", "true"], None, 42])
         one["log"]["level"] = rng.choice(["error", "Error", "info", ["info", "error"]])

@@ -159,5 +159,5 @@ def _named(field: str) -> str:
     last = fields.source(field).rpartition(".")[2]
     if not _SAFE.fullmatch(last) or len(last) < 3:
         return ""
-    object_like = fields.kind(field) in ("group", "unknown") or field == fields.LABELS
+    object_like = fields.kind(field) in ("group", "unknown") or field in fields.FLATTENED
     return re.escape(last) if object_like else f'{re.escape(last)}"'

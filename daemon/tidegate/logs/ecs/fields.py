@@ -14,6 +14,8 @@ from typing import Final, Literal
 Kind = Literal["text", "keyword", "label", "long", "float", "date", "boolean", "group", "unknown"]
 
 LABELS: Final = "labels"
+FLATTENED: Final = frozenset({LABELS, "log.syslog.structured_data"})
+"""Objects of keywords with any names below them, which an index keeps as one field."""
 ALIASES: Final[Mapping[str, str]] = {
     "time": "@timestamp",
     "timestamp": "@timestamp",
@@ -71,6 +73,8 @@ SEARCHED: Final = ("message", "error.message", "error.type", "log.level", "servi
 LONGEST_KEYWORD: Final = 1024
 LONGEST_LABEL: Final = 8191
 """Longer values are stored and not searched (`ignore_above`); one of 8,192 may exceed Lucene's 32,766 bytes for a term."""
+_LONG: Final = frozenset({"error.stack_trace", "process.command_line"})
+_BELOW_FLATTENED: Final = tuple(f"{name}." for name in FLATTENED)
 _GROUPS: Final = frozenset(name[:at] for name in KNOWN for at in range(len(name)) if name[at] == ".")
 
 
@@ -87,14 +91,14 @@ def kind(name: str) -> Kind:
     """The kind of a field, by its full name."""
     if name in KNOWN:
         return KNOWN[name]
-    if name == LABELS or name.startswith(f"{LABELS}."):
+    if name in FLATTENED or name.startswith(_BELOW_FLATTENED):
         return "label"
     return "group" if name in _GROUPS else "unknown"
 
 
 def longest(name: str) -> int | None:
     """How long a keyword an index searches, in UTF-16 units; None for other kinds."""
-    if kind(name) == "label" or name == "error.stack_trace":
+    if kind(name) == "label" or name in _LONG:
         return LONGEST_LABEL
     return LONGEST_KEYWORD if kind(name) in ("keyword", "unknown", "group") else None
 

@@ -9,7 +9,7 @@ from tidegate.logs.kql import dates, view
 from tidegate.model import logs
 
 
-def line(document: Mapping[str, Any]) -> logs.LogLine:
+def line(document: Mapping[str, Any], id_: str = "") -> logs.LogLine:
     """The line; what the document lacks is empty."""
     return logs.LogLine(
         at=at(document),
@@ -18,6 +18,7 @@ def line(document: Mapping[str, Any]) -> logs.LogLine:
         service=text(document, "service.name"),
         source=text(document, "log.file.path"),
         document=document,
+        id=id_,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,17 @@ INDICES = "logs-*"
 MOST = 1000
 COUNTED = 10_000
 """Hits that are counted exactly; beyond, the total is a lower bound."""
+LATE = 60_000
+"""Milliseconds that a line may become searchable after others that were read later."""
+FOLLOWED = 5000
+"""Lines of one step of following."""
 MOST_NODES = 3
 """Nodes that one search tries."""
 _TARGET = f"/{INDICES}/_search?ignore_unavailable=true&allow_no_indices=true"
 
 
 class ElasticsearchReader:
-    """Implements `ports.LogReader`."""
+    """Implements `ports.LogStore`."""
 
     def __init__(self, config: settings.Elasticsearch, kibana: settings.Kibana | None = None) -> None:
         """Raises `ConfigError` for a URL or certificate file that cannot be used."""
@@ -44,9 +49,26 @@ class ElasticsearchReader:
         found = await self._ask(orjson.dumps(asked))
         hits = found.get("hits") or {}
         total = hits.get("total") or {}
-        shown = tuple(lines.line(hit.get("_source") or {}) for hit in hits.get("hits") or ())
+        shown = tuple(map(_line, hits.get("hits") or ()))
         link = discover.link(self._kibana, query, first, last)
         return logs.LogPage(shown, int(total.get("value", len(shown))), total.get("relation") == "gte", link)
+
+    async def follow(self, query: str, *, cursor: str) -> logs.NewLines:
+        """See `ports.LogStore`. An index keeps no order of arrival: it goes by when lines were read, and looks back a while."""
+        if cursor and not cursor.isdecimal():
+            raise problems.QueryError("this cursor is none of ours")
+        if not cursor:
+            kql.check(query)
+            return logs.NewLines((), str(int(time.time() * 1000)))
+        start = max(int(cursor) - LATE, 0)
+        found = await self._ask(orjson.dumps(_since(query, start)))
+        hits = (found.get("hits") or {}).get("hits") or ()
+        newest = max((int(hit["sort"][0]) for hit in hits), default=0)
+        full = len(hits) >= FOLLOWED
+        if full and newest <= start:
+            raise problems.TransientError(f"over {FOLLOWED} lines were read in one millisecond", reason="server")
+        # A page that is full did not reach the end: the next one begins where it ended, without looking back.
+        return logs.NewLines(tuple(map(_line, hits)), str(newest + LATE if full else max(newest, int(cursor))))
 
     async def close(self) -> None:
         """Close connections."""
@@ -100,6 +122,24 @@ def body(query: str, start: int, end: int, limit: int) -> dict[str, Any]:
         ],
         "track_total_hits": COUNTED,
     }
+
+
+def _since(query: str, start: int) -> dict[str, Any]:
+    """The search for lines read since a millisecond, in that order."""
+    since = {"range": {"event.created": {"gte": start, "format": "epoch_millis"}}}
+    return {
+        "size": FOLLOWED,
+        "query": {"bool": {"filter": [dsl.compile(kql.parse(query)), since]}},
+        "sort": [
+            {"event.created": {"order": "asc", "unmapped_type": "date", "numeric_type": "date"}},
+            {"log.offset": {"order": "asc", "unmapped_type": "long"}},
+        ],
+        "track_total_hits": False,
+    }
+
+
+def _line(hit: Mapping[str, Any]) -> logs.LogLine:
+    return lines.line(hit.get("_source") or {}, f"{hit.get('_index')}/{hit.get('_id')}")
 
 
 def _object(raw: bytes) -> Mapping[str, Any] | None:

@@ -60,7 +60,7 @@ def _wildcard(field: str, pattern: str) -> Clause:
 
 def _like(field: str, pattern: str) -> Clause:
     """Single labels know no `wildcard` query; `meaning` leaves them only patterns that end in their one `*`."""
-    if fields.kind(field) == "label" and field != fields.LABELS:
+    if fields.kind(field) == "label" and field not in fields.FLATTENED:
         return {"prefix": {field: {"value": pattern.removesuffix(tree.WILD)}}}
     return _wildcard(field, pattern)
 

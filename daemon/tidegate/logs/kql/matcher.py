@@ -127,7 +127,7 @@ def _there(field: str) -> Test:
 
 def _some_leaf(field: str) -> Test:
     """A name is there when anything below it is; not below a single label, which is a value as a whole."""
-    whole = field.startswith(f"{fields.LABELS}.")
+    whole = fields.kind(field) == "label" and field not in fields.FLATTENED
 
     def run(one: view.View) -> bool:
         for value in one.values(field):
@@ -209,7 +209,7 @@ def _word_like(node: meaning.WordLike) -> Test:
 def _is(node: meaning.Is) -> Test:
     field, wanted = node.field, node.value
     number = meaning.number(wanted) if fields.kind(field) == "unknown" else None
-    nested = field == fields.LABELS
+    nested = field in fields.FLATTENED
 
     def run(one: view.View) -> bool:
         for value in one.values(field):
@@ -236,7 +236,7 @@ def _like(node: meaning.Like) -> Test:
 
     def run(one: view.View) -> bool:
         for value in one.values(field):
-            found = view.leaves(value) if field == fields.LABELS else () if isinstance(value, Mapping) else (value,)
+            found = view.leaves(value) if field in fields.FLATTENED else () if isinstance(value, Mapping) else (value,)
             if any(_kept(leaf, longest) and pattern(view.text(leaf)) for leaf in found):
                 return True
         return False
@@ -292,7 +292,7 @@ def _date(node: meaning.Date, now: Now) -> Test:
 
 def _order(node: meaning.Order) -> Test:
     field, compare, bound = node.field, _OPERATORS[node.op], node.bound
-    longest, nested = fields.longest(field), field == fields.LABELS
+    longest, nested = fields.longest(field), field in fields.FLATTENED
     number = meaning.number(bound) if fields.kind(field) == "unknown" else None
 
     def run(one: view.View) -> bool:

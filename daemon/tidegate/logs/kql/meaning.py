@@ -225,7 +225,7 @@ def _match(node: tree.Match, field: str) -> Node:
     if (
         kind == "label"
         and node.wildcard
-        and field != fields.LABELS
+        and field not in fields.FLATTENED
         and node.value.find(tree.WILD) < len(node.value) - 1
     ):
         # Elasticsearch's `wildcard` refuses single labels, and its `query_string` looks at all labels at once.

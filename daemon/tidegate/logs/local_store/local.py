@@ -24,6 +24,8 @@ Answer = TypeVar("Answer")
 
 LOOK = 30.0
 """Seconds between looks at age."""
+FOLLOWED = 1000
+"""Lines of one step of following."""
 SEARCHERS = 2
 """Searches that run at once; others wait."""
 WAITING = 32
@@ -32,7 +34,7 @@ LONGEST_WAIT = 30.0
 
 
 class LocalStore:
-    """Implements `output.Output` and `ports.LogReader`."""
+    """Implements `output.Output` and `ports.LogStore`."""
 
     name = "embedded"
 
@@ -111,6 +113,13 @@ class LocalStore:
         """
         now = self._clock.now()  # here: a clock that follows the loop cannot be read in a thread
         return await self._in_reader(lambda reader: reader.tail(query, after, limit, lambda: now))
+
+    async def follow(self, query: str, *, cursor: str) -> logs.NewLines:
+        """See `ports.LogStore`."""
+        if cursor and not cursor.isdecimal():
+            raise problems.QueryError("this cursor is none of ours")
+        found = await self.tail(query, after=int(cursor or -1), limit=FOLLOWED)
+        return logs.NewLines(found.lines, str(found.cursor))
 
     async def run(self) -> None:
         """Forget old lines from time to time, until cancelled."""

@@ -69,7 +69,7 @@ class Reader:
             if document is not None and matches(document):
                 total += 1
                 if len(found) < limit:
-                    found.append(lines.line(document))
+                    found.append(lines.line(document, str(place)))
                 if total > COUNTED:
                     return logs.LogPage(tuple(found), COUNTED, at_least=True)
         return logs.LogPage(tuple(found), total, at_least=scanned >= SCANNED)
@@ -94,7 +94,7 @@ class Reader:
             cursor = place
             document = orjson.loads(raw)
             if matches(document):
-                found.append(lines.line(document))
+                found.append(lines.line(document, str(place)))
         rows.close()
         return Tail(tuple(found), cursor)
 
@@ -102,12 +102,13 @@ class Reader:
         """The newest lines, whatever they say: nothing but those shown is read."""
         both = (span.start, span.end)
         rows = self._connection.execute(
-            "SELECT document FROM lines WHERE at >= ? AND at <= ? ORDER BY at DESC, place DESC LIMIT ?", (*both, limit)
+            "SELECT document, place FROM lines WHERE at >= ? AND at <= ? ORDER BY at DESC, place DESC LIMIT ?",
+            (*both, limit),
         ).fetchall()
         counted = self._connection.execute(
             "SELECT count(*) FROM (SELECT 1 FROM lines WHERE at >= ? AND at <= ? LIMIT ?)", (*both, COUNTED + 1)
         ).fetchone()[0]
-        found = tuple(lines.line(orjson.loads(raw)) for (raw,) in rows)
+        found = tuple(lines.line(orjson.loads(raw), str(place)) for raw, place in rows)
         return logs.LogPage(found, min(counted, COUNTED), at_least=counted > COUNTED)
 
     def _document(self, place: int) -> dict[str, object] | None:

@@ -181,6 +181,26 @@ async def test_what_is_no_request(tmp_path: pathlib.Path, raw: bytes, status: in
         assert (await peers.request(address, b"seq=fine"))[0] == 200
 
 
+async def test_a_refused_sender_reads_the_answer_though_he_is_still_sending(tmp_path: pathlib.Path) -> None:
+    async with peers.running(tmp_path, peers.http(token="s3cret")) as it:
+        address = await it.address("http-in")
+        for status, headers in ((401, {}), (413, {"authorization": "Bearer s3cret", "content-length": "9000000"})):
+            found, _, _ = await peers.request(address, b"x" * 8_000_000, headers=headers)
+            assert found == status
+
+
+async def test_an_error_of_ours_ends_one_connection_and_is_counted(tmp_path: pathlib.Path) -> None:
+    async with peers.running(tmp_path, peers.http()) as it:
+        address = await it.address("http-in")
+        spool = it.inputs.spools["http-in"]
+        put, spool.put = spool.put, None  # type: ignore[method-assign, assignment]
+        with pytest.raises(ConnectionError):
+            await peers.request(address, b"x")
+        spool.put = put  # type: ignore[method-assign]
+        assert it.metric("input_refused_total", input="http-in", reason="error") == 1
+        assert (await peers.request(address, b"x"))[0] == 200
+
+
 async def test_kept_alive_chunked_and_asking_first(tmp_path: pathlib.Path) -> None:
     async with peers.running(tmp_path, peers.http()) as it:
         reader, writer = await asyncio.open_connection(*await it.address("http-in"))

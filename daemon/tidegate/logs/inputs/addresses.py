@@ -9,7 +9,7 @@ import pathlib
 import ssl
 from collections.abc import Awaitable, Callable
 
-from tidegate.kit import tasks
+from tidegate.kit import tasks, telemetry
 from tidegate.logs.inputs import instruments
 from tidegate.model import receiving
 
@@ -55,6 +55,7 @@ class Connections:
         self._name = name
         self._most = most
         self._metrics = metrics
+        self._log = telemetry.logger("logs.inputs")
         self._tasks: set[asyncio.Task[None]] = set()
 
     def serving(self, serve: Serve) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
@@ -86,6 +87,9 @@ class Connections:
             with contextlib.suppress(OSError):
                 await serve(reader, writer)
             writer.close()
+        except Exception as error:  # noqa: BLE001 - one connection must not end the others
+            self._metrics.refused.labels(self._name, "error").inc()
+            self._log.exception("a connection failed", input=self._name, reason=str(error))
         finally:
             gauge.dec()
             if not writer.is_closing():

@@ -21,6 +21,8 @@ from tidegate.model import receiving
 
 HANDSHAKE = 10.0
 HEADERS = 32 * 1024
+LINGER = 2.0
+"""Seconds that a refused sender may go on sending: closed at once, he would see a reset and not the answer."""
 PARALLEL_BODIES = 8
 """Bodies of full size that may be in memory at once; further requests are told to come again."""
 _READ = 64 * 1024
@@ -104,6 +106,7 @@ class Server:
             self._metrics.refused.labels(self._name, "protocol").inc()
             with contextlib.suppress(h11.LocalProtocolError):
                 await self._send(connection, writer, Answer(error.error_status_hint, _said(str(error))), close=True)
+                await _linger(reader, writer)
 
     async def _exchange(
         self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -129,6 +132,8 @@ class Server:
         finally:
             self._held -= held
         await self._send(connection, writer, answer, close=close)
+        if close:
+            await _linger(reader, writer)
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
     def _admit(self, head: h11.Request, headers: Mapping[str, str]) -> int:
@@ -210,6 +215,16 @@ async def _event(
         if connection.they_are_waiting_for_100_continue:
             writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         connection.receive_data(await reader.read(_READ))
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read on for a while, to no end, so that the sender gets to read the answer."""
+    if writer.can_write_eof():
+        writer.write_eof()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER):
+            while await reader.read(_READ):
+                pass
 
 
 def _inflate(body: bytes, wbits: int, most: int) -> bytes | None:

@@ -57,6 +57,7 @@ class Journal:
             raise JournalError(f"{self._config.command} ended with {await process.wait()}: {said[-500:]}")
         finally:
             errors.cancel()
+            await asyncio.gather(errors, return_exceptions=True)
             await _end(process)
 
     def command(self, cursor: str) -> list[str]:
@@ -140,14 +141,11 @@ def fitted(entry: dict[str, Any], now: str, longest: int) -> tuple[bytes, bool]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Stop the program, and wait until it is gone."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(TERM_GRACE):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    """Stop the program, and wait until it and its pipes are gone."""
+    for stop in (process.terminate, process.kill):
+        with contextlib.suppress(ProcessLookupError):
+            stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TERM_GRACE):
+                await process.communicate()
+                return

@@ -17,7 +17,7 @@ from tidegate.alerts import routing
 from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
 from tidegate.kit import access, config
-from tidegate.logs import kql
+from tidegate.logs import checks, kql
 from tidegate.metrics.remote import build, datasource, writer
 from tidegate.model import ports, problems, rules, settings
 from tidegate.notify import integration, receivers
@@ -50,6 +50,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     loaded = config.load(path, environ)
     given, document = loaded.settings, loaded.document
     wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document))
+    wrong += checks.inputs(given.logs.inputs, document)
 
     def checked(work: Callable[[], T]) -> T | None:
         try:

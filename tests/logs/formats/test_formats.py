@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tidegate.logs.ecs import encode
-from tidegate.logs.formats import auto, base, cri, docker, json, levels, logfmt, plain, times
+from tidegate.logs.formats import auto, base, choice, cri, docker, json, levels, logfmt, plain, times
 from tidegate.model import settings
 
 
@@ -109,7 +109,7 @@ def test_json_vocabularies() -> None:
     )
     assert ecs is not None
     assert (ecs.level, ecs.fields) == ("warning", {"service.name": "s", "trace.id": "t", "log.logger": "a.B"})
-    assert ecs.labels == {"log_origin_file_line": "5"}
+    assert (ecs.labels, ecs.known) == (None, {"log.origin.file.line": 5})
     structlog = json.parse(b'{"event":"started","level":"info","timestamp":"2026-01-02T03:04:05Z","n":1.5,"ok":true}')
     assert structlog is not None
     assert (structlog.message, structlog.labels) == ("started", {"n": "1.5", "ok": "true"})
@@ -182,10 +182,10 @@ def test_plain(raw: bytes, level: str, time: str) -> None:
 def test_no_bytes_upset_any_format(raw: bytes) -> None:
     encoder = encode.Encoder(encode.Static.of(settings.LogInput(paths=("x",)), "/x", "h"))
     for name in ("auto", "cri", "docker", "json", "logfmt", "plain"):
-        split, parse = auto.choose(name)
-        if split is not None:
-            split(raw)
-        body = encoder.body(parse(raw), 0)
+        chosen = choice.of(settings.LogInput(paths=("x",), format=name))
+        if chosen.split is not None:
+            chosen.split(raw)
+        body = encoder.body(chosen.parse(raw), 0)
         assert b"\n" not in body
         assert orjson.loads(body)["log"]["offset"] == 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Wrapped(NamedTuple):
@@ -33,6 +33,10 @@ class Line:
     """ECS fields by dotted name, of those in `encode.FIELDS`."""
     labels: dict[str, str] | None = None
     """Everything else that the line says, for `labels.*`."""
+    known: dict[str, Any] | None = None
+    """Further ECS fields by dotted name, their values of the types that `ecs.types` asks."""
+    untimed: bool = False
+    """Whether the line has a time that nobody can read."""
 
 
 def text(raw: bytes) -> str:

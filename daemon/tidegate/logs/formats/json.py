@@ -1,7 +1,8 @@
 """JSON objects, one a line, in the vocabularies that logging libraries use.
 
 Known keys (zap, logrus, slog, structlog, python-json-logger, pino, bunyan, logback, Serilog, ecs-logging) become ECS
-fields; every other key goes to `labels`, flattened, its values as text, so that no two writers can clash over a type.
+fields, and so do keys that are ECS names with values of their type; every other key goes to `labels`, flattened, its values
+as text, so that no two writers can clash over a type.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tidegate.logs.ecs import types
 from tidegate.logs.formats import base, levels, times
 
 _MESSAGE, _WEAK_MESSAGE, _TIME, _LEVEL, _ERROR, _GROUP = "message", "weak", "time", "level", "error", "group"
@@ -61,6 +63,7 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
     out = base.Line(_NONE, structured=True)
     labels: dict[str, str] = {}
     fields: dict[str, str] = {}
+    known: dict[str, Any] = {}
     weak = ""
     for key, item in value.items():
         role = _ROLES.get(key)
@@ -70,27 +73,36 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
             if (kind is str or kind is int) and "." not in key and key and key not in labels:
                 labels[key] = item if kind is str else str(item)
             elif item is not None:
-                _label(labels, key, item, 0)
+                _label(labels, known, key, item, 0)
         elif role is _FIELD:
             name = FIELDS[key]
             if type(item) is str and item and name not in fields:
                 fields[name] = item
             elif item is not None:
-                _label(labels, key, item, 0)
+                _label(labels, known, key, item, 0)
         elif role is _WEAK_MESSAGE and not weak and type(item) is str:
             weak = key
-        elif role is not _DROPPED and item is not None and not _known(out, fields, labels, role, key, item):
-            _label(labels, key, item, 0)
+        elif role is not _DROPPED and item is not None and not _known(out, fields, labels, known, role, key, item):
+            _label(labels, known, key, item, 0)
     if weak:
-        _settle(out, labels, weak, value[weak])
+        _settle(out, labels, known, weak, value[weak])
     if out.message is _NONE:
         out.message = base.text(raw)
     out.labels = labels or None
     out.fields = fields or None
+    out.known = known or None
     return out
 
 
-def _known(out: base.Line, fields: dict[str, str], labels: dict[str, str], role: str, key: str, item: object) -> bool:
+def _known(
+    out: base.Line,
+    fields: dict[str, str],
+    labels: dict[str, str],
+    known: dict[str, Any],
+    role: str,
+    key: str,
+    item: object,
+) -> bool:
     """Put a value that has a role in its place; False when that is taken, or the value does not fit."""
     if role is _MESSAGE and out.message is _NONE:
         out.message = item if type(item) is str else _text(item)
@@ -99,18 +111,19 @@ def _known(out: base.Line, fields: dict[str, str], labels: dict[str, str], role:
         out.level = levels.value(item)
         return bool(out.level)
     if role is _TIME and not out.time:
-        return _time(out, item)
+        out.untimed = not _time(out, item)
+        return not out.untimed
     if role is _ERROR:
         return _error(fields, item)
-    return role is _GROUP and _group(out, fields, labels, key, item)
+    return role is _GROUP and _group(out, fields, labels, known, key, item)
 
 
-def _settle(out: base.Line, labels: dict[str, str], key: str, text: str) -> None:
+def _settle(out: base.Line, labels: dict[str, str], known: dict[str, Any], key: str, text: str) -> None:
     """`event` and the like are the message only where nothing better is."""
     if out.message is _NONE:
         out.message = text
     else:
-        _label(labels, key, text, 0)
+        _label(labels, known, key, text, 0)
 
 
 def _time(out: base.Line, item: object) -> bool:
@@ -149,7 +162,9 @@ def _error(fields: dict[str, str], item: object) -> bool:
     return True
 
 
-def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: str, item: object) -> bool:
+def _group(
+    out: base.Line, fields: dict[str, str], labels: dict[str, str], known: dict[str, Any], key: str, item: object
+) -> bool:
     """A nested ECS object (`{"service": {"name": ...}}`), or a plain text under the same name."""
     if isinstance(item, str) and key in _PLAIN_GROUPS:
         fields.setdefault(_PLAIN_GROUPS[key], item)
@@ -161,18 +176,21 @@ def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: 
             elif name in FIELDS and isinstance(part, str):
                 fields.setdefault(FIELDS[name], part)
             elif part is not None and name not in _IGNORED:
-                _label(labels, name, part, 1)
+                _label(labels, known, name, part, 1)
     else:
         return key in _IGNORED
     return True
 
 
-def _label(labels: dict[str, str], key: str, item: object, depth: int) -> None:
-    """Put a value under `labels`, with dots in its name replaced and objects flattened."""
+def _label(labels: dict[str, str], known: dict[str, Any], key: str, item: object, depth: int) -> None:
+    """Put a value into the ECS field of its name, or under `labels`, with dots replaced and objects flattened."""
     if type(item) is dict and item and depth < _DEEPEST:
         for inner, part in item.items():
             if part is not None:
-                _label(labels, f"{key}.{inner}", part, depth + 1)
+                _label(labels, known, f"{key}.{inner}", part, depth + 1)
+        return
+    if "." in key and key not in known and (value := types.value(key, item)) is not None:
+        known[key] = value
         return
     name = key.replace(".", "_") or "_"
     while name in labels:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from tidegate.logs.ecs import types
+
 COMPONENT = "tidegate-logs"
 TEMPLATE = "tidegate-logs"
 PATTERN = "logs-*-*"
@@ -19,6 +21,7 @@ FALLBACKS: dict[str, dict[str, Any]] = {
     "match_only_text": {"type": "text"},
     "wildcard": {"type": "keyword", "ignore_above": 8191},
     "constant_keyword": {"type": "keyword"},
+    "flattened": {"type": "flat_object"},
 }
 """Field types that a server may lack, and what does instead."""
 _TERM = 8191
@@ -74,8 +77,37 @@ def properties() -> dict[str, Any]:
 def component(missing: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The component template's body, without field types that the server lacks."""
     fields = {name: _replace(field, missing) for name, field in properties().items()}
-    mappings = {"dynamic": "true", "date_detection": False, "properties": _nest(fields)}
+    mappings = {
+        "dynamic": "true",
+        "date_detection": False,
+        "dynamic_templates": dynamic(),
+        "properties": _nest(fields),
+    }
     return {"template": {"mappings": mappings}, "_meta": {"managed_by": "tidegate"}}
+
+
+def dynamic() -> list[dict[str, Any]]:
+    """What other ECS fields become when they first come: addresses and times by their names, all other texts keywords.
+
+    Lines fill only fields of ECS, with values of their type; numbers and truth values need no rule.
+    """
+    rules = [
+        {f"ecs_{kind}_{number}": {"path_match": path, "match_mapping_type": "string", "mapping": {"type": kind}}}
+        for kind in ("ip", "date")
+        for number, path in enumerate(_paths(kind))
+    ]
+    return [*rules, {"ecs_keyword": {"match_mapping_type": "string", "mapping": _keyword()}}]
+
+
+def _paths(kind: str) -> list[str]:
+    """Patterns that name all ECS fields of a type and no others."""
+    found: set[str] = set()
+    table = types.table()
+    for name in (name for name, of in table.items() if of == kind):
+        last = f".{name.rpartition('.')[2]}"
+        alone = all(of == kind for other, of in table.items() if other.endswith(last))
+        found.add(f"*{last}" if alone else name)
+    return sorted(found)
 
 
 def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _ISSUERS = re.compile(
 )
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _GROUPS = re.compile(r"\d+", re.ASCII)
+_DIGIT = re.compile(r"[0-9]")
 _LONGEST = 19
 _MOST_GROUPS = 10
 
@@ -49,7 +50,7 @@ def luhn(digits: str) -> bool:
 
 
 def addresses(text: str) -> Iterator[tuple[int, int]]:
-    """The longest part that is an IP address; IPv6 begins and ends where a group does."""
+    """The longest part that is an IP address; IPv6 begins and ends where a group does, and has a digit: `a::b` is code."""
     if ":" not in text:
         if _is_address(text):
             yield 0, len(text)
@@ -58,7 +59,7 @@ def addresses(text: str) -> Iterator[tuple[int, int]]:
     spans = {(start + step, end) for start in cuts for end in cuts for step in (0, 1) if end - start - step > 2}
     spans |= {(start, end - 1) for start, end in spans if text[end - 1 : end] == "."}
     for start, end in sorted(spans, key=lambda span: span[0] - span[1])[:400]:
-        if _is_address(text[start:end]):
+        if _DIGIT.search(text, start, end) and _is_address(text[start:end]):
             yield start, end
             return
 

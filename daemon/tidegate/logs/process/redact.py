@@ -145,11 +145,19 @@ class Redactor:
         """Labels, and their names: those come from the line too."""
         out: dict[str, Any] = {}
         for name, value in labels.items():
-            shown = self._text(name).replace(".", "_")
+            shown = self._name(name)
             while shown in out:
                 shown += "_"
             out[shown] = self._named(name, value)
         return out
+
+    def _name(self, name: str) -> str:
+        """The name of a label; a dot of what it was made from is a `_` now."""
+        clean = self._text(name)
+        for rule in self._rules:
+            if rule.names is not None and rule.names.search(clean) is not None:
+                clean = rule.names.sub(self._mark(rule.name), clean)
+        return clean.replace(".", "_")
 
     def _text(self, text: str) -> str:
         if not self._apart and self._prefilter.search(text.encode()) is None:
@@ -174,7 +182,7 @@ class Redactor:
 
 def _spans(rule: rules.Rule, text: str) -> Iterator[tuple[int, int]]:
     """What a rule replaces in a text."""
-    group = rules.VALUE if rules.VALUE in rule.pattern.groupindex and not rule.own else 0
+    group = 0 if rule.own else rule.pattern.groupindex.get(rules.VALUE, 0)
     for match in rule.pattern.finditer(text):
         start, end = match.span(group)
         if rule.proof is None:

@@ -42,6 +42,8 @@ class Rule:
     """For encoded documents."""
     proof: Callable[[str], Iterable[tuple[int, int]]] | None = None
     """Gives the parts of a match that really are what was looked for; None takes all of it."""
+    names: Any = None
+    """Compiled, for names of labels, in which dots became `_`; None where the pattern has no dot."""
     own: bool = False
     """Of the user's: an escape in a document can hide what it looks for."""
     apart: bool = False
@@ -68,22 +70,27 @@ _SECRETS: Final[Mapping[str, tuple[str, str]]] = {
     "url-password": (r"://[^\s/:@]*:(?P<value>[^\s/]+)@", r"://[^\s/:@]*:[^\s/]+@"),
     "aws-key": (r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}", ""),
     "github-token": (r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}", ""),
-    "slack-token": (r"xox[a-z]-[A-Za-z0-9-]{8,}|hooks\.slack\.com/services/[A-Za-z0-9/_-]+", ""),
-    "jwt": (r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}", ""),
+    "slack-token": (r"xox[a-z]-[A-Za-z0-9-]{8,}|hooks[._]slack[._]com/services/[A-Za-z0-9/_-]+", ""),
+    "jwt": (r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){0,3}", r"eyJ[\w-]{8,}"),
     "api-key": (
-        r"AIza[\w-]{35}|[sr]k_(?:live|test)_[0-9A-Za-z]{10,}|npm_[A-Za-z0-9]{36}|sk-[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}",
+        r"AIza[\w-]{35}|[sr]k_(?:live|test)_[0-9A-Za-z]{10,}|npm_[A-Za-z0-9]{36}|sk-[\w-]{20,}|SG[._][\w-]{16,}[._][\w-]{16,}",
         "",
     ),
 }
 """Pattern and loose pattern; an empty one is the pattern itself."""
 _OTHERS: Final[Mapping[str, tuple[str, str, Callable[[str], Iterable[tuple[int, int]]] | None]]] = {
     "cards": (r"\d(?:[ -]?\d){12,}", r"\d(?:[ -]?\d){12}", proofs.cards),
-    "email": (r"[^\s@\"'<>()\[\],;:=\\]+@[\w-]+(?:\.[\w-]+)+", r"@[\w-]+\.", None),
+    "email": (r"[^\s@\"'<>()\[\],;:=\\][^\s@\"<>()\[\],;:=\\]*@[\w-]+(?:\.[\w-]+)+", r"[^\s@\"\\]@[\w-]", None),
     "ip": (
         r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*",
-        r"\d\.\d{1,3}\.\d{1,3}\.\d|::[0-9A-Fa-f]|[0-9A-Fa-f]::|(?:[0-9A-Fa-f]{1,4}:){5}",
+        r"\d[._]\d{1,3}[._]\d{1,3}[._]\d|::[0-9A-Fa-f]|[0-9A-Fa-f]::|(?:[0-9A-Fa-f]{1,4}:){5}",
         proofs.addresses,
     ),
+}
+_NAMES: Final[Mapping[str, str]] = {
+    "jwt": r"eyJ[\w-]{16,}",
+    "email": r"[^\s@\"'<>()\[\],;:=\\]+@[\w-]+",
+    "ip": r"\d{1,3}(?:_\d{1,3}){3}",
 }
 _SHOWN: Final = {"cards": "card", "email": "email", "ip": "ip"}
 
@@ -91,9 +98,16 @@ _SHOWN: Final = {"cards": "card", "email": "email", "ip": "ip"}
 def built_in(name: str) -> tuple[Rule, ...]:
     """The rules behind a name of the setting `redact`."""
     if name == "secrets":
-        return tuple(Rule(kind, _compiled(text), loose or text) for kind, (text, loose) in _SECRETS.items())
+        return tuple(
+            Rule(kind, _compiled(text), loose or text, names=_for_names(kind))
+            for kind, (text, loose) in _SECRETS.items()
+        )
     text, loose, proof = _OTHERS[name]
-    return (Rule(_SHOWN[name], _compiled(text), loose, proof),)
+    return (Rule(_SHOWN[name], _compiled(text), loose, proof, _for_names(name)),)
+
+
+def _for_names(name: str) -> Any:
+    return _compiled(_NAMES[name]) if name in _NAMES else None
 
 
 def own(name: str, pattern: str) -> Rule:

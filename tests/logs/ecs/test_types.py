@@ -88,6 +88,6 @@ def test_what_is_taken_has_the_type(name: str, given: object) -> None:
     wanted = {"long": int, "integer": int, "float": float, "boolean": bool}.get(kind, str)
     assert found is None or type(found) is wanted
     if kind == "ip" and found is not None:
-        ipaddress.ip_address(found)
-    if kind == "long" and found is not None:
+        assert str(ipaddress.ip_address(str(found))) == found
+    if kind == "long" and isinstance(found, int):
         assert -(2**63) <= found < 2**63

@@ -97,7 +97,8 @@ def test_so_many_a_second_and_a_burst(tmp_path: pathlib.Path) -> None:
     made = File(tmp_path / "a", {"lines_per_second": 10, "burst": 50, "report_interval": "5s"})
     made.write(*({"msg": f"{n}"} for n in range(100)))
     assert len(made.step(NOW)) == 50
-    assert made.source.holding
+    held = made.source.holding
+    assert held
     assert made.position < made.path.stat().st_size, "the checkpoint waits for the report"
     made.write(*({"msg": f"{n}"} for n in range(100, 130)))
     assert len(made.step(NOW + 2)) == 20

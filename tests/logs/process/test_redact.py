@@ -210,7 +210,7 @@ KEYED = st.tuples(
 ).map(lambda pair: (pair[0], pair[1], '"' if pair[0].endswith('"') else "@h " if "://" in pair[0] else " "))
 CARDS = st.text(string.digits, min_size=14, max_size=14).map(card)
 MAILS = token("z", 8, string.ascii_lowercase).map(lambda name: f"{name}@shop.example")
-ADDRESSES = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).filter(lambda one: one.packed[0] > 0).map(str)
+ADDRESSES = st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).filter(lambda one: str(one).count(":") > 2).map(str)
 HIDDEN = st.one_of(
     st.tuples(PLAIN, SECRETS, PLAIN),
     st.tuples(PLAIN, KEYED, PLAIN).map(lambda t: (t[0] + t[1][0], t[1][1], t[1][2] + t[2])),

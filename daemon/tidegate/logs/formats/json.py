@@ -45,6 +45,8 @@ _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?", re.ASCII)
 _NONE = str(b"\0", "ascii")
 """Stands for a message that was not found; known by identity."""
 _DEEPEST = 5
+LONGEST_NAME = 1024
+"""Of a label, in characters."""
 
 
 def parse(raw: bytes) -> base.Line | None:
@@ -55,7 +57,11 @@ def parse(raw: bytes) -> base.Line | None:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    return line(value, raw) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    if len(raw) > LONGEST_NAME or b"\\u0000" in raw:
+        value = {_indexable(key): item for key, item in value.items()}
+    return line(value, raw)
 
 
 def line(value: dict[str, Any], raw: bytes) -> base.Line:
@@ -192,10 +198,15 @@ def _label(labels: dict[str, str], known: dict[str, Any], key: str, item: object
     if "." in key and key not in known and (value := types.value(key, item)) is not None:
         known[key] = value
         return
-    name = key.replace(".", "_") or "_"
+    name = _indexable(key).replace(".", "_") or "_"
     while name in labels:
         name += "_"
     labels[name] = item if type(item) is str else _text(item)
+
+
+def _indexable(name: str) -> str:
+    """A label's name as every index takes it: no NUL, and short enough for one term together with a value."""
+    return name[:LONGEST_NAME].replace("\0", "\ufffd")
 
 
 def _text(item: object) -> str:

@@ -16,7 +16,7 @@ def parser(between: str, assigns: str) -> Callable[[bytes], base.Line | None]:
     """A parser for these separators: of pairs, and of a name and its value."""
 
     def parse(raw: bytes) -> base.Line | None:
-        found = split(base.text(raw), between, assigns)
+        found = split(base.text(raw), between, assigns) if b"\0" not in raw else None
         return json.line(dict(found), raw) if found else None
 
     return parse
@@ -32,7 +32,7 @@ def split(text: str, between: str, assigns: str) -> dict[str, str] | None:
             continue
         stop = text.find(assigns, at)
         name = text[at:stop].strip() if stop >= 0 else ""
-        if not name or between in name or '"' in name:
+        if not 0 < len(name) <= json.LONGEST_NAME or between in name or '"' in name:
             return None
         value, after = _value(text, stop + len(assigns), between)
         if after < 0:

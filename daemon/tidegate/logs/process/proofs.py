@@ -50,7 +50,7 @@ def luhn(digits: str) -> bool:
 
 
 def addresses(text: str) -> Iterator[tuple[int, int]]:
-    """The longest part that is an IP address; IPv6 begins and ends where a group does, and has a digit: `a::b` is code."""
+    """The longest part that is an IP address; IPv6 begins and ends where a group does; `a::b` is code."""
     if ":" not in text:
         if _is_address(text):
             yield 0, len(text)
@@ -59,7 +59,8 @@ def addresses(text: str) -> Iterator[tuple[int, int]]:
     spans = {(start + step, end) for start in cuts for end in cuts for step in (0, 1) if end - start - step > 2}
     spans |= {(start, end - 1) for start, end in spans if text[end - 1 : end] == "."}
     for start, end in sorted(spans, key=lambda span: span[0] - span[1])[:400]:
-        if _DIGIT.search(text, start, end) and _is_address(text[start:end]):
+        surely = text.count(":", start, end) > 2 or _DIGIT.search(text, start, end)
+        if surely and _is_address(text[start:end]):
             yield start, end
             return
 

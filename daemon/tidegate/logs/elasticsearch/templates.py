@@ -19,9 +19,14 @@ _NO_TYPE = re.compile(r"(?:No handler for type|The mapper type) \[(\w+)\]")
 _NO_VALUE = "is missing required parameter [value]"
 """OpenSearch's constant keywords do not take the first document's value."""
 _TRIES = 12
-_SPARE = {"settings": (b"ignore_dynamic_beyond_limit",), "lifecycle": (b"lifecycle", b"data_retention")}
+_SPARE = {
+    "optional": (b"ignore_missing_component_templates",),
+    "settings": (b"ignore_dynamic_beyond_limit",),
+    "lifecycle": (b"lifecycle", b"data_retention"),
+}
 """Parts of the index template that older servers do not know, and the words by which they say so."""
 _MEANING = {
+    "optional": "component templates that may be missing, so `logs@custom` is not applied",
     "settings": "`ignore_dynamic_beyond_limit` setting",
     "lifecycle": "data stream lifecycle, so nothing removes old lines; set up a policy there",
 }
@@ -93,6 +98,9 @@ class _Installer:
         spare = dict(_SPARE)
         while status == 400 and (name := next((name for name, words in spare.items() if _names(body, words)), "")):
             del spare[name]
+            if name == "optional":
+                del wanted["ignore_missing_component_templates"]
+                wanted["composed_of"] = [mapping.COMPONENT]
             wanted["template"].pop(name, None)
             self._left_out.append(f"left out: this server has no {_MEANING[name]}")
             status, body = await self._put(path, wanted)

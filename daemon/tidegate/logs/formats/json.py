@@ -42,7 +42,7 @@ _ROLES["ecs.version"] = _DROPPED
 _PLAIN_GROUPS = {"trace": "trace.id", "span": "span.id", "service": "service.name"}
 _IGNORED = frozenset({"ecs.version", "data_stream"})
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?", re.ASCII)
-_NONE = str(b"\0", "ascii")
+_NONE = str(b"\0none", "ascii")
 """Stands for a message that was not found; known by identity."""
 _DEEPEST = 5
 LONGEST_NAME = 1024

@@ -6,7 +6,9 @@ its parts are whole here. A secret becomes `[redacted:NAME]`; in a field that is
 
 from __future__ import annotations
 
+import bisect
 import collections
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -50,21 +52,41 @@ class Redactor:
         if self._fresh and bodies:
             self._resume(bodies)
         block = b"\n".join(bodies)
-        escapes = self._own and b"\\" in block
-        if not (self._inside or self._apart or escapes or self._prefilter.search(block)):
+        suspects: Sequence[int] = range(len(bodies)) if self._apart else self._suspects(block, bodies)
+        if (
+            self._own and not self._apart and b"\\" in block
+        ):  # an escape can hide what a pattern of the user's looks for
+            suspects = [*suspects, *(number for number, body in enumerate(bodies) if b"\\" in body)]
+        if not self._inside and not suspects:
             return bodies
-        return [self._body(body) if self._suspect(body) else body for body in bodies]
+        return self._redacted(bodies, suspects)
 
     def take(self) -> dict[str, int]:
         """The counts since the last call."""
         counts, self.counts = dict(self.counts), collections.Counter()
         return counts
 
-    def _suspect(self, body: bytes) -> bool:
-        """Whether a document must be looked at closely. An escape can hide what a pattern of the user's looks for."""
-        if self._inside or self._apart or (self._own and b"\\" in body):
-            return True
-        return self._prefilter.search(body) is not None
+    def _suspects(self, block: bytes, bodies: list[bytes]) -> list[int]:
+        """The documents in which the prefilter finds something."""
+        search, found = self._prefilter.search, []
+        match = search(block)
+        ends = list(itertools.accumulate(len(body) + 1 for body in bodies)) if match else []
+        while match is not None:
+            number = bisect.bisect_right(ends, match.start())
+            found.append(number)
+            if number + 1 == len(bodies):
+                break
+            match = search(block, ends[number])
+        return found
+
+    def _redacted(self, bodies: list[bytes], suspects: Sequence[int]) -> list[bytes]:
+        """The documents; inside of a private key all are looked at, since its lines are no secrets by themselves."""
+        out = list(bodies)
+        wanted = set(suspects)
+        for number, body in enumerate(bodies):
+            if number in wanted or self._inside:
+                out[number] = self._body(body)
+        return out
 
     def _resume(self, bodies: list[bytes]) -> None:
         """The first lines of all may be the rest of a key whose beginning was read before a restart."""

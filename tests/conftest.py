@@ -8,7 +8,7 @@ import pathlib
 import hypothesis
 import pytest
 
-from tests.services import cache, prometheus
+from tests.services import blackbox, cache, prometheus
 
 # The same examples in every run of CI: what random ones find is found on people's machines, not while landing.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -49,6 +49,16 @@ def promtool() -> pathlib.Path:
     """The real promtool."""
     try:
         return prometheus.promtool()
+    except cache.UnavailableError as error:
+        unavailable(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def blackbox_binary() -> pathlib.Path:
+    """The real blackbox exporter's program; see `tests.services.blackbox`."""
+    try:
+        return blackbox.binary()
     except cache.UnavailableError as error:
         unavailable(str(error))
         raise

@@ -15,9 +15,11 @@ from tidegate.kit import lag, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.outputs import build
+from tidegate.logs.ship import output
 from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine
-from tidegate.model import problems
+from tidegate.model import problems, settings
 
 FLUSH = 4.0
 """Seconds that lines under way get at the end."""
@@ -43,19 +45,22 @@ class Agent:
         self.engine = engine.Engine(nothing.Nothing())
         self.plan = plan_.make(path, environ, self.engine, self.clock)
         given, loaded = self.plan.settings, self.plan.loaded
-        if not given.logs.elasticsearch.urls:
+        if not given.logs.elasticsearch.urls and not build.names(given.logs):
             at = ("logs", "elasticsearch", "urls")
-            summary = "an agent needs somewhere to ship to: `logs.elasticsearch.urls` is empty"
+            summary = (
+                "an agent needs somewhere to ship to: `logs.elasticsearch.urls` is empty, and no other output is given"
+            )
             raise problems.ConfigError([loaded.document.problem("logs-no-output", summary, at)])
         self.supervisor = tasks.Supervisor(self.clock, self.registry)
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
         self.counters = counters.LogCounters(None, self.schedule, self.clock, self.registry)
+        self.outputs = self._outputs(given.logs, loaded.folder)
         self.shipper = agent.LogAgent(
             given.logs,
             loaded.resolve(given.data_dir),
             loaded.folder,
-            bulk.ElasticsearchOutput(given.logs.elasticsearch, self.clock, self.registry),
+            self.outputs,
             [self.counters.observe],
             self.clock,
             self.registry,
@@ -88,7 +93,16 @@ class Agent:
             await tasks.cancel(*running)
             self.schedule.stop()
             await self.shipper.close(FLUSH)
+            for each in self.outputs:
+                await each.close()
             await asyncio.wait({web})
+
+    def _outputs(self, given: settings.Logs, folder: pathlib.Path) -> list[output.Output]:
+        """Everywhere that lines go."""
+        others = build.outputs(given, folder, self.clock, self.registry)
+        if not given.elasticsearch.urls:
+            return others
+        return [bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry), *others]
 
     async def reload(self) -> None:
         """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
@@ -115,4 +129,5 @@ class Agent:
     def _greeting(self) -> str:
         given = self.plan.settings.logs
         paths = ", ".join(path for one in given.inputs for path in one.paths) or "nothing"
-        return f"Tidegate {tidegate.__version__} agent: {paths} to {', '.join(given.elasticsearch.urls)}"
+        where = ", ".join((*given.elasticsearch.urls, *build.names(given)))
+        return f"Tidegate {tidegate.__version__} agent: {paths} to {where}"

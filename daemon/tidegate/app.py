@@ -28,6 +28,8 @@ from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk, search
 from tidegate.logs.local_store import local
+from tidegate.logs.outputs import build
+from tidegate.logs.ship import output
 from tidegate.metrics import adhoc, store
 from tidegate.metrics.promql import engine
 from tidegate.metrics.remote import receive, writer
@@ -153,17 +155,20 @@ class App:
         self.reader: ports.LogReader
         self.remote: search.ElasticsearchReader | None = None
         if given.elasticsearch.urls:
-            self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch)
+            self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch, given.kibana)
         else:
             self.reader = self.local = local.LocalStore(
                 data / "logs", given.embedded_retention, given.embedded_max_bytes, self.clock, self.registry
             )
         self.counters = counters.LogCounters(self.store, self.schedule, self.clock, self.registry)
         self.shipper: agent.LogAgent | None = None
+        self.others: list[output.Output] = []
         if self._embedded:
-            output = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            store = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            folder = self.plan.loaded.folder
+            self.others = build.outputs(given, folder, self.clock, self.registry)
             self.shipper = agent.LogAgent(
-                given, data, self.plan.loaded.folder, output, [self.counters.observe], self.clock, self.registry
+                given, data, folder, [store, *self.others], [self.counters.observe], self.clock, self.registry
             )
 
     def _build_stages(self, data: pathlib.Path) -> None:
@@ -301,7 +306,7 @@ class App:
         await self.dispatcher.close(FLUSH)
         await self.outbox.close(FLUSH)
         await tasks.cancel(*sinks)
-        for part in (self.local, self.remote):
+        for part in (self.local, self.remote, *self.others):
             if part:
                 await part.close()
         self.store.close()

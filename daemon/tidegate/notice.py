@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tidegate
 from tidegate import plan as plan_
+from tidegate.logs.outputs import build
 from tidegate.model import settings
 
 
@@ -14,7 +15,8 @@ def greeting(plan: plan_.Plan, url: str, *, embedded: bool) -> str:
     given, ruleset = plan.settings, plan.rules
     rules = sum(len(group.rules) for group in ruleset.groups)
     jobs = ", ".join(job.job_name for job in given.scrape.jobs) or "none"
-    where = ", ".join(given.logs.elasticsearch.urls) or "the embedded store"
+    store = ", ".join(given.logs.elasticsearch.urls) or "the embedded store"
+    where = ", ".join((store, *build.names(given.logs)))
     lines = [
         f"Tidegate {tidegate.__version__}: {url}/",
         f"  scrapes   {jobs}",
@@ -36,5 +38,11 @@ def restarts(before: settings.Settings, after: settings.Settings) -> Sequence[st
         ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
         ("rules.experimental_promql", before.rules.experimental_promql, after.rules.experimental_promql),
         ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
+        ("logs.logstash", before.logs.logstash, after.logs.logstash),
+        ("logs.otlp", before.logs.otlp, after.logs.otlp),
+        ("logs.cloudwatch", before.logs.cloudwatch, after.logs.cloudwatch),
+        ("logs.google", before.logs.google, after.logs.google),
+        ("logs.azure", before.logs.azure, after.logs.azure),
+        ("logs.file", before.logs.file, after.logs.file),
     )
     return [name for name, old, new in pairs if old != new]

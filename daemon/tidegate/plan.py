@@ -49,7 +49,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     """Read and check everything. Raises `ConfigError` with every problem."""
     loaded = config.load(path, environ)
     given, document = loaded.settings, loaded.document
-    wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document))
+    wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document, given.probes))
     wrong += checks.inputs(given.logs.inputs, document)
 
     def checked(work: Callable[[], T]) -> T | None:
@@ -67,7 +67,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     checked(lambda: scope.Scope(given.gate))
     if wrong or ruleset is None or tree is None or integrations is None or written is None:
         raise problems.ConfigError(wrong)
-    discovery = discovery_.Discovery(given.scrape, loaded.folder, clock)
+    discovery = discovery_.Discovery(given.scrape, loaded.folder, clock, given.probes)
     return Plan(loaded, ruleset, tree, integrations, discovery, elsewhere, written)
 
 
@@ -75,6 +75,7 @@ def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
     """Patterns of the files whose change means a reload."""
     own = [str(path.resolve())] if path else []
     own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.scrape.config_files]
+    own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.probes.config_files]
     return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
 
 

@@ -108,12 +108,14 @@ class Queries:
 
     engine: Engine
 
-    def instant(self, expr: str, at: float, *, lookback: float = 0.0) -> series.Answer:
-        del lookback
+    def instant(self, expr: str, at: float, *, lookback: float = 0.0, timeout: float = 0.0) -> series.Answer:
+        del lookback, timeout
         return series.Answer(self.engine.prepare(expr).instant(at))
 
-    def range(self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0) -> series.Answer:
-        del lookback
+    def range(
+        self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0, timeout: float = 0.0
+    ) -> series.Answer:
+        del lookback, timeout
         return series.Answer(self.engine.prepare(expr).range(start, end, step))
 
     def label_sets(self, selectors: Sequence[str], start: float, end: float) -> list[labels.Labels]:

@@ -124,7 +124,12 @@ def test_schema_refuses_typos(setting: str, says: str) -> None:
 def test_an_agent_without_destination_is_refused_with_the_way_out() -> None:
     done = helm("template", "release", str(CHART))
     assert done.returncode != 0
-    assert "set config.logs.elasticsearch.urls, or agent.enabled=false" in done.stderr
+    assert "set config.logs.elasticsearch.urls or another output of logs, or agent.enabled=false" in done.stderr
+
+
+def test_an_agent_may_ship_to_another_output() -> None:
+    done = helm("template", "release", str(CHART), "--set", "config.logs.otlp.url=http://collector:4318/v1/logs")
+    assert done.returncode == 0, done.stderr
 
 
 def test_selectors_never_change_with_the_version() -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import elastic_transport
 
 from tests.faults import fake
+
+
+class Server(Protocol):
+    """What answers requests."""
+
+    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> fake.Answer:
+        """Answer one request."""
 
 
 class _Response(NamedTuple):
@@ -57,32 +65,37 @@ def node(server: fake.Elasticsearch) -> type[elastic_transport.BaseAsyncNode]:
 
 
 @contextlib.asynccontextmanager
-async def http(server: fake.Elasticsearch) -> AsyncIterator[str]:
+async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve on a free port; the URL."""
-    writers: set[asyncio.StreamWriter] = set()
+    serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        serving[task] = writer
         try:
             while await _one(server, reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            writers.discard(writer)
+            serving.pop(task)
             writer.close()
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
         listener.close()
-        for writer in list(writers):
-            writer.close()
+        left = dict(serving)
+        for task, writer in left.items():
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*left)
         await listener.wait_closed()
 
 
-async def _one(server: fake.Elasticsearch, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _one(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     """Serve one request; whether the connection stays."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ")

@@ -71,7 +71,7 @@ class Rig:
             self.config.elasticsearch, self.time, self.registry, node_class=fronts.node(self.server)
         )
         self.agent = agent.LogAgent(
-            self.config, self.data, self.folder, self.output, [self._observe], self.time, self.registry, host="h"
+            self.config, self.data, self.folder, [self.output], [self._observe], self.time, self.registry, host="h"
         )
         self._running = asyncio.create_task(self.agent.run())
 
@@ -133,8 +133,8 @@ class Rig:
         assert (found.lost, found.doubled_stored, found.strangers) == (lost, doubled, 0)
         assert self.server.wrongs == []
 
-    def _observe(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        self.observed.extend(documents)
+    def _observe(self, lines: ports.LogLines) -> None:
+        self.observed.extend(lines.document(number) for number in range(len(lines.bodies)))
 
     async def _end(self) -> None:
         assert self._running is not None

@@ -462,7 +462,7 @@ async def test_elasticsearch_gone(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     while it.written - it.names().keys():
         await time.sleep(seconds / 1000)
     it.report(f"Elasticsearch gone for {seconds} s")
-    assert it.metric("output_error") in (0.0, 1.0)
+    assert it.metric("output_error", output="elasticsearch") in (0.0, 1.0)
     await it.stop()
 
 

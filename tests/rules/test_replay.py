@@ -14,6 +14,7 @@ from click import testing
 
 from tests.services import cache, prometheus
 from tidegate import cli
+from tidegate.cli import replay
 from tidegate.kit import clock, telemetry
 from tidegate.metrics import store as store_
 from tidegate.model import labels
@@ -46,8 +47,8 @@ def rules(folder: pathlib.Path, hold: str) -> str:
     return str(path)
 
 
-def replayed(*arguments: str) -> testing.Result:
-    span = ["--from", str(START + 3000), "--to", str(START + 180 * 60)]
+def replayed(*arguments: str, since: int = 3000) -> testing.Result:
+    span = ["--from", str(START + since), "--to", str(START + 180 * 60)]
     return testing.CliRunner().invoke(cli.cli, ["replay", *arguments, *span])
 
 
@@ -79,6 +80,28 @@ def test_n_of_m_and_a_band(tmp_path: pathlib.Path) -> None:
     done = replayed(str(band), "--data", str(history(tmp_path)), "-o", "json")
     (only,) = orjson.loads(done.output)["firings"]
     assert (only["start"], only["over"]) == (START + 60 * 60, False)
+
+
+@pytest.mark.parametrize("chunk", ["5m", "1d"])
+def test_a_file_in_any_order(tmp_path: pathlib.Path, chunk: str) -> None:
+    """Lines in any order, and a series written in two ways; of two samples at one time the later series' counts."""
+    path = history(tmp_path)
+    lines = path.read_text().splitlines()[1:-1]
+    random.Random(1).shuffle(lines)
+    again = [line.replace('job="a",instance="i"', 'instance="i",job="a"') for line in lines]
+    wrong = [f"{line.rsplit(maxsplit=2)[0]} 7 {line.rsplit(maxsplit=1)[1]}" for line in lines]
+    path.write_text("\n".join([*wrong, *again]) + "\n")
+    done = replayed(rules(tmp_path, "5m"), "--data", str(path), "-o", "json", "--chunk", chunk)
+    body = orjson.loads(done.output)
+    assert (body["firings"], body["failures"]) == (EXPECTED, {})
+
+
+def test_a_group_of_another_server_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "far.yaml"
+    path.write_text(RULES.replace("interval: 1m", "datasource: far").replace("HOLD", "1m"))
+    done = replayed(str(path), "--data", str(history(tmp_path)))
+    assert done.exit_code == 1
+    assert "datasource" in done.output
 
 
 def test_two_versions(tmp_path: pathlib.Path) -> None:
@@ -172,3 +195,55 @@ def test_alerts_fire_when_prometheus_finds_their_condition_held(tmp_path: pathli
     steps = range(START, START + 60 * 299, 60)
     assert len(firings) > 3
     assert {at for at in steps if any(one["start"] <= at < one["end"] for one in firings)} == held - {START + 60 * 299}
+
+
+MANY = """
+groups:
+  - name: steady
+    interval: 20s
+    rules:
+      - {record: 'job:x:max', expr: max by (job) (x)}
+      - {record: 'x:rate', expr: 'rate(x[2m])'}
+      - {alert: High, expr: 'max_over_time(x[1m]) > 6', for: 1m, keep_firing_for: 40s}
+      - {alert: Gone, expr: 'absent(x{instance="i2"})', for: 40s}
+      - {alert: Twice, expr: 'x > on (job) y'}
+      - {alert: Late, expr: 'time() - max(timestamp(x)) > 40'}
+      - {alert: Always, expr: 'vector(1)'}
+      - {alert: Number, expr: '1 > bool 2'}
+  - name: after
+    interval: 30s
+    rules:
+      - {alert: Recorded, expr: 'job:x:max > 5 and on (job) x:rate >= 0'}
+      - {alert: Mixed, expr: 'x > ignoring (instance) group_left () job:x:max / 2', for: 2m}
+      - {alert: Often, expr: 'x > 4', for: 2 of 5, no_data: alert}
+"""
+
+
+def scattered(folder: pathlib.Path, seed: int) -> str:
+    """Series with gaps."""
+    chosen = random.Random(seed)
+    lines = []
+    for name in ("x", "y"):
+        for instance in range(3):
+            gone = chosen.randrange(90, 180)
+            lines += [
+                f'{name}{{job="a",instance="i{instance}"}} {chosen.randrange(10)} {START + 60 * minute + instance}'
+                for minute in range(90, 180)
+                if not gone <= minute < gone + 12 and chosen.random() < 0.9
+            ]
+    (folder / f"{seed}.txt").write_text("\n".join(lines) + "\n")
+    return str(folder / f"{seed}.txt")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_many_steps_at_once_are_what_each_step_gives(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    (tmp_path / "r.yaml").write_text(MANY)
+    asked = (str(tmp_path / "r.yaml"), "--data", scattered(tmp_path, seed), "-o", "json", "--chunk", "20m")
+    fast = orjson.loads(replayed(*asked, since=9000).output)
+    monkeypatch.setattr(replay, "steady", lambda ruleset: frozenset())
+    assert fast == orjson.loads(replayed(*asked, since=9000).output)
+    fired = {one["labels"]["alertname"] for one in fast["firings"]}
+    assert fired >= {"High", "Late", "Always", "Recorded", "Mixed", "Often"}
+    assert list(fast["failures"]) == ["steady: Twice"]

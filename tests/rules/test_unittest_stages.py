@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import xml.etree.ElementTree as ET
 
 from click import testing
 
@@ -62,3 +63,11 @@ def test_what_differs_is_shown_and_reported_under_promtools_name(tmp_path: pathl
 def test_without_settings_they_cannot_be_run(tmp_path: pathlib.Path) -> None:
     done = run(tmp_path, config="")
     assert (done.exit_code, "error[test-no-config]" in done.output) == (1, True)
+
+
+def test_a_file_that_cannot_be_used_is_an_error_in_the_report(tmp_path: pathlib.Path) -> None:
+    done = run(tmp_path, config="confog: c.yaml")
+    (suite,) = ET.fromstring((tmp_path / "o.xml").read_text())
+    assert (done.exit_code, suite.get("name"), suite.get("errors")) == (1, str(tmp_path / "t.yaml"), "1")
+    (error,) = suite.iter("error")
+    assert "confog" in str(error.get("message"))

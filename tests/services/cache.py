@@ -6,7 +6,10 @@ import contextlib
 import fcntl
 import os
 import pathlib
-from collections.abc import Iterator
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 
 
 class UnavailableError(RuntimeError):
@@ -27,3 +30,27 @@ def locked(name: str) -> Iterator[None]:
     with (folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def go(*words: str, **environment: str) -> str:
+    """What a Go command prints. Raises `UnavailableError` when there is no Go, or it fails."""
+    program = shutil.which("go")
+    if program is None:
+        raise UnavailableError("Go is not installed to build a program for tests")
+    command = [program, *words]
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"go {words[0]} failed: {done.stderr[-600:]}")
+    return done.stdout
+
+
+def built(name: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """The folder of programs that `build` puts there; the first process that needs them builds, while others wait."""
+    target = folder() / name
+    with locked(name):
+        if not target.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder()) as made:
+                build(pathlib.Path(made))
+                pathlib.Path(made).chmod(0o755)
+                shutil.copytree(made, target)
+    return target

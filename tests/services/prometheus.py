@@ -153,23 +153,9 @@ def _fits(program: pathlib.Path) -> bool:
 
 def _built(name: str) -> pathlib.Path:
     """Build both programs; the first process that needs them does, while others wait."""
-    target = cache.folder() / f"prometheus-{VERSION}-{TAGS.replace(',', '-')}"
-    with cache.locked(target.name):
-        if not (target / name).exists():
-            go = shutil.which("go")
-            if go is None:
-                raise cache.UnavailableError("no Prometheus was found, and Go is not installed to build one")
-            with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
-                packages = [f"{MODULE}/cmd/{each}@{VERSION}" for each in ("prometheus", "promtool")]
-                done = subprocess.run(
-                    [go, "install", "-tags", TAGS, *packages],
-                    env={**os.environ, "GOBIN": folder},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if done.returncode:
-                    raise cache.UnavailableError(f"Go cannot build Prometheus: {done.stderr[-600:]}")
-                pathlib.Path(folder).chmod(0o755)
-                shutil.copytree(folder, target, dirs_exist_ok=True)
-    return target / name
+    packages = [f"{MODULE}/cmd/{each}@{VERSION}" for each in ("prometheus", "promtool")]
+
+    def build(folder: pathlib.Path) -> None:
+        cache.go("install", "-tags", TAGS, *packages, GOBIN=str(folder))
+
+    return cache.built(f"prometheus-{VERSION}-{TAGS.replace(',', '-')}", build) / name

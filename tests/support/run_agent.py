@@ -27,7 +27,7 @@ async def main(path: pathlib.Path) -> None:
     time = clock.SystemClock()
     output = bulk.ElasticsearchOutput(config.elasticsearch, time, registry)
     folder = pathlib.Path(given["folder"])
-    made = agent.LogAgent(config, pathlib.Path(given["data_dir"]), folder, output, [], time, registry, host="test")
+    made = agent.LogAgent(config, pathlib.Path(given["data_dir"]), folder, [output], [], time, registry, host="test")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     running = asyncio.create_task(made.run())

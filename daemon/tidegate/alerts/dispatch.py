@@ -286,7 +286,7 @@ class Dispatcher:
             receiver=group.route.receiver,
             group_key=key,
             group_labels=group.labels,
-            alerts=tuple(alerts.NotifiedAlert(alert, part.lines, part.note) for alert, part in items),
+            alerts=tuple(alerts.NotifiedAlert(alert, part.lines, part.note, part.url) for alert, part in items),
             created_at=now,
             external_url=self._external_url,
             truncated=len(heard) - len(shown),

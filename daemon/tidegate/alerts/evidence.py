@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from tidegate.kit import telemetry
@@ -18,7 +19,12 @@ BEFORE = 300.0
 """Seconds before an alert became active that its lines may be from."""
 SEARCHES = 10
 """Distinct searches for one message."""
+READ = 100
+"""Lines that a search reads, of which the distinct ones are told."""
 NOTE = 200
+FORM = 500
+"""Characters that decide which form a line has."""
+_VARIABLE = re.compile(r"\"[^\"]*\"|'[^']*'|\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F-]{8,}\b|\d+(?:\.\d+)*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class Found:
 
     lines: tuple[logs.LogLine, ...] = ()
     note: str = ""
+    url: str = ""
 
 
 class Evidence:
@@ -64,7 +71,7 @@ class Evidence:
 
     async def _search(self, reader: ports.LogReader, query: str, start: float, end: float) -> Found:
         try:
-            page = await reader.search(query, start=start, end=end, limit=self.limit)
+            page = await reader.search(query, start=start, end=end, limit=READ)
         except problems.TidegateError as error:
             self._searches.labels("error").inc()
             return Found(note=f"log search failed: {_short(str(error))}")
@@ -73,7 +80,7 @@ class Evidence:
             self._log.exception("log search crashed", query=query)
             return Found(note="log search failed: internal error")
         self._searches.labels("ok").inc()
-        return Found(page.lines[: self.limit])
+        return Found(distinct(page.lines)[: self.limit], url=page.url)
 
     def _result(self, task: asyncio.Task[Found]) -> Found:
         if task.done():
@@ -83,6 +90,16 @@ class Evidence:
         self._abandoned.add(task)
         task.add_done_callback(self._abandoned.discard)
         return Found(note=f"log search took longer than {DEADLINE:g} s")
+
+
+def distinct(lines: Sequence[logs.LogLine]) -> tuple[logs.LogLine, ...]:
+    """The first of each form, with how many more there are: lines that differ in numbers, ids and quoted texts are one form."""
+    kept: dict[tuple[str, str, str], logs.LogLine] = {}
+    for line in lines:
+        form = (line.service, line.level, _VARIABLE.sub("#", line.message[:FORM]))
+        first = kept.get(form)
+        kept[form] = line if first is None else dataclasses.replace(first, similar=first.similar + 1)
+    return tuple(kept.values())
 
 
 def _short(text: str) -> str:

@@ -49,7 +49,7 @@ def _nothing() -> None:
     """Nothing to clean up."""
 
 
-def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: float) -> Iterator[series.Series]:
     """Raw samples over the HTTP API: a range selector gives them as they were scraped. A series is taken once."""
     seen: set[labels_.Labels] = set()
     for each in selectors:
@@ -62,7 +62,9 @@ def _asked(url: str, token: str, selectors: Sequence[str], start: float, end: fl
             labels = labels_.make(item["metric"])
             if labels not in seen:
                 seen.add(labels)
-                yield from ((round(at * 1000), labels, float(value)) for at, value in item.get("values", ()))
+                pairs = item.get("values", ())
+                times = np.array([round(at * 1000) for at, _ in pairs], np.int64)
+                yield series.Series(labels, times, np.array([float(value) for _, value in pairs], np.float64))
 
 
 class _File:
@@ -72,15 +74,15 @@ class _File:
         self._path = path
         self._series: dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]] | None = None
 
-    def samples(self, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+    def samples(self, selectors: Sequence[str], start: float, end: float) -> Iterator[series.Series]:
         """A `replay.Source`. Raises `QueryError` for a line that is none."""
         del selectors
         if self._series is None:
             self._series = self._read()
         for labels, times, values in self._series.values():
             at = np.frombuffer(times, np.int64)
-            for place in np.flatnonzero((at > start * 1000) & (at <= end * 1000)).tolist():
-                yield times[place], labels, values[place]
+            there = (at > start * 1000) & (at <= end * 1000)
+            yield series.Series(labels, at[there], np.frombuffer(values, np.float64)[there])
 
     def _read(self) -> dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]]:
         found: dict[str, tuple[labels_.Labels, array.array[int], array.array[float]]] = {}
@@ -129,7 +131,7 @@ def _copy(table: pathlib.Path, to: pathlib.Path) -> None:
     shutil.rmtree(to)
 
 
-def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: float) -> Iterator[replay.Sample]:
+def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: float) -> Iterator[series.Series]:
     """Samples and stale markers, a series once."""
     seen: set[labels_.Labels] = set()
     for each in selectors:
@@ -137,14 +139,13 @@ def _stored(store: store_.Store, selectors: Sequence[str], start: float, end: fl
         row = itertools.count()
         for block in found.blocks:
             cells = np.ascontiguousarray(block.values).view(np.int64)
-            times = block.times.tolist()
             for column in range(block.values.shape[1]):
                 labels = found.labels.labels(next(row))
                 if labels in seen:
                     continue
                 seen.add(labels)
-                there = np.flatnonzero(cells[:, column] != series.ABSENT_BITS).tolist()
-                yield from ((times[slot], labels, block.values[slot, column]) for slot in there)
+                there = cells[:, column] != series.ABSENT_BITS
+                yield series.Series(labels, block.times[there], block.values[there, column])
 
 
 def selector(conditions: Sequence[tuple[str, str, str]]) -> str:

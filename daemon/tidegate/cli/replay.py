@@ -20,6 +20,7 @@ from tidegate.metrics import nothing
 from tidegate.metrics.promql import engine as engine_
 from tidegate.metrics.promql import outline
 from tidegate.model import labels as labels_
+from tidegate.model import outline as outline_
 from tidegate.model import problems, rules
 from tidegate.rules import audience, load
 from tidegate.rules import replay as replay_
@@ -132,7 +133,16 @@ def _run(files: Sequence[pathlib.Path], asked: _Asked) -> replayed.Result:
     ruleset = load.load([(path, str(path)) for path in files], checks)
     stages = rehearsal.Rehearsal(asked.settings) if asked.settings else None
     listening: audience.Audience = stages or audience.Nobody()
-    work = replay_.run(ruleset, _selectors(ruleset), asked.span, asked.source, ruletests.world, listening, _progress())
+    work = replay_.run(
+        ruleset,
+        _selectors(ruleset),
+        asked.span,
+        asked.source,
+        ruletests.world,
+        listening,
+        _progress(),
+        steady(ruleset),
+    )
     outcome = virtual.run(work)
     if not stages:
         return replayed.Result(outcome)
@@ -150,11 +160,23 @@ def _selectors(ruleset: rules.RuleSet) -> dict[str, float]:
     for expr in [expr for group in ruleset.groups for rule in group.rules for expr in rules.expressions(rule)]:
         lookback = engine.prepare(expr).lookback
         for one in outline.read(expr).selectors:
-            name = next((each.value for each in one.matchers if each.name == labels_.NAME and each.op == "="), "")
-            if name not in own:
+            if _named(one) not in own:
                 text = history.selector([(matcher.name, matcher.op, matcher.value) for matcher in one.matchers])
                 found[text] = max(found.get(text, 0.0), lookback)
     return found
+
+
+def steady(ruleset: rules.RuleSet) -> frozenset[str]:
+    """The expressions whose selectors all name metrics that the rules do not make."""
+    own = replay_.made(ruleset)
+    every = {expr for group in ruleset.groups for rule in group.rules for expr in rules.expressions(rule)}
+    return frozenset(
+        expr for expr in every if all(_named(one) not in {"", *own} for one in outline.read(expr).selectors)
+    )
+
+
+def _named(one: outline_.Selector) -> str:
+    return next((each.value for each in one.matchers if each.name == labels_.NAME and each.op == "="), "")
 
 
 def _progress() -> Callable[[float], None]:

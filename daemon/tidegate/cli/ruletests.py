@@ -69,6 +69,8 @@ def rules(
         cases = virtual.run(unittest.run(files, world, kql.check, only=only, made=made))
     except problems.ConfigError as error:
         options.show(error)
+        if junit:
+            junit.write_text(unusable(error), "utf-8")
         sys.exit(1)
     failed = sum(not case.passed for case in cases)
     if form == "json":
@@ -114,6 +116,18 @@ def world(seconds: float) -> tuple[ports.QueryEngine, ports.SampleStore, Callabl
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tidegate-test-"))
     store = store_.Store(folder, clock.SystemClock(), telemetry.Registry(), retention=seconds)
     return engine_.Engine(store), store, lambda: shutil.rmtree(folder)
+
+
+def unusable(error: problems.ConfigError) -> str:
+    """A report of files that cannot be used, so that a CI system shows an error and not the report of an earlier run."""
+    suites = ET.Element("testsuites")
+    for file in dict.fromkeys(one.file for one in error.problems):
+        mine = [one for one in error.problems if one.file == file]
+        suite = ET.SubElement(suites, "testsuite", name=file, tests="1", failures="0", errors="1", skipped="0")
+        case = ET.SubElement(suite, "testcase", name="the file can be used")
+        message = "; ".join(one.summary for one in mine)
+        ET.SubElement(case, "error", message=message).text = "\n".join(one.render() for one in mine)
+    return ET.tostring(suites, encoding="unicode")
 
 
 def report(cases: Sequence[unittest.Case]) -> str:

@@ -12,24 +12,33 @@ import pathlib
 import urllib.parse
 from collections.abc import Mapping
 
+from tidegate.discovery import probed
 from tidegate.kit import access, relabel
 from tidegate.model import client as client_
 from tidegate.model import labels as labels_
-from tidegate.model import relabelling, scraping, section, targets
+from tidegate.model import probing, relabelling, scraping, section, targets
 
 Discovered = tuple[Mapping[str, str], Mapping[str, str]]
 """Labels of one target, `__address__` among them, and labels of its group."""
 META, PARAM, RESERVED = "__meta_", "__param_", "__"
 HERE = pathlib.Path()
+NO_PROBES = probing.Probes()
 NO_ADDRESS = frozenset("/?#@ \t\n")
 
 
 class Builder:
     """Makes the targets of one job."""
 
-    def __init__(self, job: scraping.Job, defaults: scraping.Scrape, folder: pathlib.Path = HERE) -> None:
+    def __init__(
+        self,
+        job: scraping.Job,
+        defaults: scraping.Scrape,
+        folder: pathlib.Path = HERE,
+        probes: probing.Probes = NO_PROBES,
+    ) -> None:
         """Files are relative to `folder`. Raises `ValueError` for a relabelling step that makes no sense."""
         self.job = job
+        self._folder, self._probes = folder, probes
         self._relabelling = relabel.Relabelling(
             [one.step(legacy_names=job.legacy_names) for one in job.relabel_configs]
         )
@@ -67,17 +76,19 @@ class Builder:
         discovered = labels_.make(labels)
         if not self._relabelling.apply(labels):
             return targets.Dropped(self.job.job_name, discovered)
-        host = address(labels.get("__address__", ""))
+        probe = probed.probe(labels, self.job, self._probes, self._folder) if self.job.probe else None
+        host = probe.address if probe else address(labels.get("__address__", ""))
         interval, timeout = _times(labels)
         labels.setdefault("instance", host)
         public = {name: value for name, value in labels.items() if not name.startswith(RESERVED)}
         return dataclasses.replace(
             self._template,
-            url=self._url(labels, host),
+            url=probed.url(probe) if probe else self._url(labels, host),
             labels=labels_.make(public),
             discovered=discovered,
             interval=interval,
             timeout=timeout,
+            probe=probe,
         )
 
     def _url(self, labels: Mapping[str, str], host: str) -> str:

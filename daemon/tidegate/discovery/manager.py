@@ -13,10 +13,11 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tidegate.discovery import build, dns, files, web
+from tidegate.discovery import build, dns, files, probed, web
 from tidegate.kit import relabel, telemetry, yamlfile
-from tidegate.model import ports, problems, scraping, targets
+from tidegate.model import ports, probing, problems, scraping, targets
 
+NO_PROBES = probing.Probes()
 SHORTEST = 1.0
 """Seconds between two looks at anything, at least."""
 
@@ -52,11 +53,17 @@ class _Job:
 class Discovery:
     """The targets of one configuration."""
 
-    def __init__(self, scrape: scraping.Scrape, folder: pathlib.Path, clock: ports.Clock) -> None:
+    def __init__(
+        self,
+        scrape: scraping.Scrape,
+        folder: pathlib.Path,
+        clock: ports.Clock,
+        probes: probing.Probes = NO_PROBES,
+    ) -> None:
         """Raises `ValueError` for a relabelling step that makes no sense; `check` says where it stands."""
         self._clock = clock
         self._failed: Callable[[str], None] = _unheard
-        self._jobs = [_job(job, scrape, folder, clock) for job in scrape.jobs]
+        self._jobs = [_job(job, scrape, folder, clock, probes) for job in scrape.jobs]
         self._said: frozenset[problems.Problem] = frozenset()
         self._wrong: tuple[problems.Problem, ...] = ()
 
@@ -116,14 +123,16 @@ def _unheard(_kind: str) -> None:
     """Nobody counts."""
 
 
-def _job(job: scraping.Job, scrape: scraping.Scrape, folder: pathlib.Path, clock: ports.Clock) -> _Job:
+def _job(
+    job: scraping.Job, scrape: scraping.Scrape, folder: pathlib.Path, clock: ports.Clock, probes: probing.Probes
+) -> _Job:
     sources: list[Source] = [
         *(files.Files(entry, folder) for entry in job.file_sd_configs),
         *(web.Web(entry, folder, clock) for entry in job.http_sd_configs),
         *(dns.Names(entry) for entry in job.dns_sd_configs),
     ]
     written = files.discovered(list(job.static_configs), {})
-    return _Job(build.Builder(job, scrape, folder), written, [_Watched(source) for source in sources])
+    return _Job(build.Builder(job, scrape, folder, probes), written, [_Watched(source) for source in sources])
 
 
 def _together(found: Sequence[targets.Found]) -> targets.Found:
@@ -137,9 +146,11 @@ def _unusable(job: str, text: str) -> problems.Problem:
     return problems.Problem("targets-unusable", f"job {job}: {text}", severity="warning")
 
 
-def check(scrape: scraping.Scrape, document: yamlfile.Document) -> list[problems.Problem]:
+def check(
+    scrape: scraping.Scrape, document: yamlfile.Document, probes: probing.Probes = NO_PROBES
+) -> list[problems.Problem]:
     """Problems of the jobs that the shape of the settings does not show, with their places."""
-    found = []
+    found = probed.check(scrape, probes, document)
     names = [job.job_name for job in scrape.jobs]
     for number, job in enumerate(scrape.jobs):
         at = ("scrape", "jobs", number)
@@ -168,7 +179,7 @@ def _written(
     job: scraping.Job, scrape: scraping.Scrape, document: yamlfile.Document, at: tuple[str | int, ...]
 ) -> list[problems.Problem]:
     """Addresses in the settings that are none. With relabelling they may become something else."""
-    if job.relabel_configs:
+    if job.relabel_configs or job.probe:
         return []
     found, builder = [], build.Builder(job.model_copy(update={"metric_relabel_configs": ()}), scrape)
     for number, group in enumerate(job.static_configs):

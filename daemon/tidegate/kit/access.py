@@ -81,6 +81,7 @@ class Access:
             "proxy": self.proxy(url),
             "proxy_headers": self.proxy_headers(),
             "follow_redirects": self.given.follow_redirects,
+            "server_name": self.given.tls.server_name,
         }
 
     async def _renewed(self, given: client_.OAuth2) -> str:

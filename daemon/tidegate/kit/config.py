@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from tidegate.kit import prometheusyml, validate, yamlfile
+from tidegate.kit import blackboxyml, prometheusyml, validate, yamlfile
 from tidegate.model import problems, settings
 
 PREFIX = "TIDEGATE_"
@@ -51,7 +51,11 @@ def load(path: pathlib.Path | None, environ: Mapping[str, str]) -> Loaded:
     values = _merge(given, _from_environment(environ))
     _read_secrets(values, settings.Settings, folder, document, ())
     _read_config_files(values, folder)
-    return Loaded(validate.model(settings.Settings, values, document, prefix="settings-"), document, folder, notices)
+    elsewhere = _read_probes(values, folder)
+    found = validate.model(settings.Settings, values, document, prefix="settings-")
+    here = {name: one for name, one in found.probes.modules.items() if name not in elsewhere.modules}
+    notices += (*elsewhere.notices, *blackboxyml.notes(here, document, ("probes", "modules")))
+    return Loaded(found, document, folder, notices)
 
 
 def _read_config_files(values: dict[str, Any], folder: pathlib.Path) -> None:
@@ -64,6 +68,24 @@ def _read_config_files(values: dict[str, Any], folder: pathlib.Path) -> None:
         more = prometheusyml.jobs_in(patterns, folder)
         if more:
             values["scrape"] = {**scrape, "jobs": [*(scrape.get("jobs") or []), *more]}
+
+
+def _read_probes(values: dict[str, Any], folder: pathlib.Path) -> blackboxyml.Read:
+    """Add the modules of `probes.config_files`; those in the settings win. Raises `ConfigError`."""
+    given = values.get("probes")
+    patterns = given.get("config_files") if isinstance(given, dict) else None
+    if (
+        not isinstance(given, dict)
+        or not isinstance(patterns, list)
+        or not all(isinstance(one, str) for one in patterns)
+    ):
+        return blackboxyml.Read({})
+    own = given.get("modules") or {}
+    found = blackboxyml.read(patterns, folder)
+    if isinstance(own, dict):
+        values["probes"] = {**given, "modules": {**found.modules, **own}}
+        return dataclasses.replace(found, modules={name: one for name, one in found.modules.items() if name not in own})
+    return found
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

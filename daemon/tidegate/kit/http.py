@@ -9,7 +9,7 @@ from __future__ import annotations
 import email.utils
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidegate.model import problems
@@ -22,6 +22,10 @@ Response: TypeAlias = "httpx2.Response"
 ERROR_BODY = 300
 
 
+class UnreachedError(problems.TransientError):
+    """There was no connection, so that the peer has seen nothing of the request."""
+
+
 def client(
     *,
     timeout: float,
@@ -31,8 +35,12 @@ def client(
     proxy: str = "",
     proxy_headers: Mapping[str, str] | None = None,
     follow_redirects: bool = False,
+    server_name: str = "",
 ) -> Client:
-    """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read."""
+    """A client to be closed by its owner. `timeout` in seconds, for each of connect, write and read.
+
+    `server_name` is the name to expect in the peer's certificate, instead of the address's.
+    """
     import httpx2  # noqa: PLC0415 - 60 ms that only calls are worth
 
     trusted: ssl.SSLContext | bool = context or (ssl.create_default_context() if verify else False)
@@ -43,7 +51,15 @@ def client(
         headers={"user-agent": "tidegate"},
         proxy=httpx2.Proxy(proxy, headers=dict(proxy_headers or {})) if proxy else None,
         follow_redirects=follow_redirects,
+        event_hooks={"request": [_named(server_name)] if server_name else []},
     )
+
+
+def _named(server_name: str) -> Callable[[httpx2.Request], Awaitable[None]]:
+    async def name(request: httpx2.Request) -> None:
+        request.extensions["sni_hostname"] = server_name
+
+    return name
 
 
 async def post(http: Client, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -94,6 +110,8 @@ async def _answered(request: Awaitable[Response]) -> Response:
 
     try:
         return await request
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+        raise UnreachedError(f"cannot reach the server: {_plain(error)}", reason="connection") from None
     except httpx2.TimeoutException as error:
         raise problems.TransientError(f"no answer in time ({type(error).__name__})", reason="timeout") from None
     except httpx2.HTTPError as error:

@@ -68,7 +68,16 @@ def configure(level: str, style: Literal["auto", "json", "text"]) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for noisy in ("apscheduler", "elastic_transport", "httpx2", "uvicorn.access"):
+    for noisy in (
+        "apscheduler",
+        "azure",
+        "botocore",
+        "elastic_transport",
+        "httpx2",
+        "msal",
+        "urllib3",
+        "uvicorn.access",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

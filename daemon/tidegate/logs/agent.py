@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from tidegate.kit import tasks, telemetry
 from tidegate.logs.read import checkpoint, files, roster, rotations, source, tail
-from tidegate.logs.ship import deadletter, delivery, instruments, output
+from tidegate.logs.ship import deadletter, delivery, fanout, instruments, output
 from tidegate.model import ports, problems, settings
 
 FOLDER = "logs"
@@ -25,13 +25,15 @@ SCAN_SHARE = 20
 """Looking for files may take one part in so many of the time."""
 STEP_BYTES = 1024 * 1024
 """Read in one go before the loop decides again."""
+LETTERS = "dead letters"
+"""What the dead-letter file is called among the outputs."""
 _NAME = re.compile(r"[^A-Z\\/*?\"<>| ,#:\-]{1,100}")
 Result = TypeVar("Result")
 _Steps = list[tuple[roster.Watched, list[source.Chunk], Exception | None]]
 
 
 class LogAgent:
-    """Follows the inputs' files and ships their lines to one output.
+    """Follows the inputs' files and ships their lines to every output.
 
     `folder` is what relative patterns are relative to; `host` is `host.name`, by default this machine's. Observers see
     each document once in the life of the process, on the loop. Raises `ConfigError` for a dataset or namespace that no
@@ -43,7 +45,7 @@ class LogAgent:
         config: settings.Logs,
         data_dir: pathlib.Path,
         folder: pathlib.Path,
-        output: output.Output,
+        outputs: Sequence[output.Output],
         observers: Sequence[ports.LogObserver],
         clock: ports.Clock,
         registry: telemetry.Registry,
@@ -55,14 +57,14 @@ class LogAgent:
         self._inputs = config.inputs
         self._state = data_dir / FOLDER
         self._folder = str(folder)
-        self._output = output
         self._clock = clock
         self._host = host or socket.gethostname()
         self._metrics = instruments.Instruments(registry)
         self._log = telemetry.logger("logs.agent")
+        self._outputs = fanout.Fanout(outputs, clock, self._metrics)
         letters = deadletter.DeadLetters(self._state, config.dead_letter_max_bytes, registry)
         self._delivery = delivery.Delivery(
-            output,
+            self._outputs,
             letters,
             observers,
             clock,
@@ -117,13 +119,18 @@ class LogAgent:
         self._next_scan = 0.0
 
     def streams(self) -> Sequence[ports.StreamStatus]:
-        """One status for each file, and one for the output."""
+        """One status for each file, and one for each output."""
         now = self._clock.now()
         followed = list(self._roster.statuses(now))
-        error = self._output.error or self._delivery.error or self._error
+        ours = self._delivery.error or self._error
         lag = max((each.lag_seconds for each in followed), default=0.0)
         total = sum(each.lag_bytes for each in followed)
-        return [*followed, ports.StreamStatus(self._output.name, "output", total, lag, self._delivery.lines, error)]
+        lines = self._delivery.lines
+        outputs = [
+            ports.StreamStatus(name, "output", total, lag, lines, error or ours)
+            for name, error in self._outputs.errors()
+        ]
+        return [*followed, *outputs]
 
     async def save(self) -> None:
         """Write the checkpoint, and return when it is on disk, or could not be written: then the error is shown."""
@@ -273,7 +280,8 @@ class LogAgent:
             self._metrics.lag_seconds.labels(dataset).set(lag_seconds[dataset])
         self._metrics.files.set(len(self._roster.watched))
         self._metrics.open_files.set(sum(each.source.tail.opened for each in self._roster.watched.values()))
-        self._metrics.output_error.set(bool(self._output.error or self._delivery.error))
+        for name, error in (*self._outputs.errors(), (LETTERS, self._delivery.error)):
+            self._metrics.output_error.labels(name).set(bool(error))
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -306,6 +314,7 @@ class LogAgent:
     async def _keep_saving(self) -> None:
         while True:
             await self._clock.sleep(SAVE_INTERVAL)
+            self._measure()  # here too: while an output holds everything up, nothing is looked at
             await self.save()
 
     async def _write(self, entries: list[checkpoint.Entry]) -> None:

@@ -41,7 +41,7 @@ class Lines:
         if wrapped and wrapped.time and not line.zoned:
             line.time = wrapped.time
         document = orjson.loads(encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else ""))
-        self._counters.observe([document])
+        self._counters.observe_documents([document])
         self._found.append(lines.line(document))
 
     def until(self, at: float) -> None:

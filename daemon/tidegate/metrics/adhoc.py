@@ -29,14 +29,16 @@ class Adhoc:
     def __init__(self, engine_: engine.Engine, store_: store.Store) -> None:
         self._engine, self._store = engine_, store_
 
-    def instant(self, expr: str, at: float, *, lookback: float = 0.0) -> series.Answer:
+    def instant(self, expr: str, at: float, *, lookback: float = 0.0, timeout: float = 0.0) -> series.Answer:
         """See `ports.Queries`."""
-        result, notes = self._prepared(expr, lookback).instant_annotated(at)
+        result, notes = self._prepared(expr, lookback, timeout).instant_annotated(at)
         return series.Answer(result, notes.warnings, notes.infos)
 
-    def range(self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0) -> series.Answer:
+    def range(
+        self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0, timeout: float = 0.0
+    ) -> series.Answer:
         """See `ports.Queries`."""
-        result, notes = self._prepared(expr, lookback).range_annotated(start, end, step)
+        result, notes = self._prepared(expr, lookback, timeout).range_annotated(start, end, step)
         return series.Answer(result, notes.warnings, notes.infos)
 
     def label_sets(self, selectors: Sequence[str], start: float, end: float) -> list[labels_.Labels]:
@@ -80,8 +82,8 @@ class Adhoc:
         with syntax.bounded():
             return treejson.written(syntax.parse(expr, experimental=self._engine.experimental))
 
-    def _prepared(self, expr: str, lookback: float) -> engine.PreparedQuery:
-        return (self._engine.with_lookback(lookback) if lookback else self._engine).prepare(expr)
+    def _prepared(self, expr: str, lookback: float, timeout: float) -> engine.PreparedQuery:
+        return self._engine.with_times(lookback=lookback, timeout=timeout).prepare(expr)
 
 
 def _selectors(expr: tree.Expr) -> list[tuple[alerts.Matcher, ...]]:

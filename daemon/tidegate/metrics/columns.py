@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,30 +17,68 @@ import numpy.typing as npt
 from tidegate.model import alerts, series
 from tidegate.model import labels as labels_
 
+LEAVING, GONE, FORGOTTEN = 5, 10, 100
+"""Sweeps after which an unused text is not found any more, and its code stands for another; what counting ends at."""
+
 
 class StringPool:
-    """Every label name and value once, as a small integer. Code 0 is the empty string: "no such label"."""
+    """Every label name and value once, as a small integer. Code 0 is the empty string: "no such label".
 
-    __slots__ = ("_lock", "codes", "texts")
+    Texts that no series has any more are given up in two steps: first nobody finds them, and later their codes stand for
+    other texts. Who looked codes up before the first step has the time between the two; `generation` tells of it.
+    """
+
+    __slots__ = ("_free", "_idle", "_lock", "codes", "generation", "texts")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.texts: list[str] = [""]
         self.codes: dict[str, int] = {"": 0}
+        self.generation = 0
+        """Changes when texts were given up: a text may have another code since."""
+        self._idle = np.zeros(0, np.uint8)
+        """For how many sweeps nothing had the text."""
+        self._free: list[int] = []
 
     def code(self, text: str) -> int:
         """The text's code, made when new. Queries in threads make some too."""
         code = self.codes.get(text)
         return self._new(text) if code is None else code
 
+    def sweep(self, used: npt.NDArray[np.bool_]) -> bool:
+        """Give up texts whose codes were not `used` for some sweeps; whether codes may stand for other texts now."""
+        with self._lock:
+            size = len(self.texts)
+            idle, there = np.zeros(size, np.uint8), np.zeros(size, np.bool_)
+            idle[: self._idle.size] = self._idle
+            there[: used.size] = used[:size]
+            self._idle = idle = np.where(there, 0, np.minimum(idle + 1, FORGOTTEN)).astype(np.uint8)
+            idle[0] = 0
+            idle[self._free] = FORGOTTEN
+            leaving, gone = np.flatnonzero(idle == LEAVING), np.flatnonzero(idle == GONE)
+            for code in leaving.tolist():
+                del self.codes[self.texts[code]]
+            for code in gone.tolist():
+                self.texts[code] = ""
+            self._free += gone.tolist()
+            self.generation += bool(leaving.size)
+            return bool(gone.size)
+
     def _new(self, text: str) -> int:
         with self._lock:
             code = self.codes.get(text)
             if code is None:
-                code = len(self.texts)
-                self.texts.append(text)
+                code = self._place(text)
                 self.codes[text] = code  # last: whoever finds the code finds its text
             return code
+
+    def _place(self, text: str) -> int:
+        if not self._free:
+            self.texts.append(text)
+            return len(self.texts) - 1
+        code = self._free.pop()
+        self.texts[code], self._idle[code] = text, 0
+        return code
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,6 +131,15 @@ class Selection:
 
     labels: LabelFrame
     blocks: tuple[Block, ...]
+    intact: Callable[[], bool] = lambda: True
+    """Whether the arrays still hold what they held: they may be views of rows that are overwritten in time."""
+
+    def copied(self) -> Selection:
+        """The same in arrays of its own; as good as this one is intact afterwards."""
+        blocks = tuple(
+            dataclasses.replace(one, times=one.times.copy(), values=one.values.copy()) for one in self.blocks
+        )
+        return Selection(self.labels, blocks)
 
 
 class TooManyError(Exception):
@@ -115,6 +162,6 @@ class SeriesReader(Protocol):
     ) -> Selection:
         """Series that match all matchers and have a sample or marker in (start_ms, end_ms], with those samples.
 
-        Matchers on `__name__` are ordinary matchers. Called from any thread; the arrays stay as they are while in use.
-        May raise `TooManyError` before it copies more than `most` samples.
+        Matchers on `__name__` are ordinary matchers. Called from any thread. May raise `TooManyError` before it
+        copies more than `most` samples.
         """

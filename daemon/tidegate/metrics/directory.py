@@ -87,6 +87,11 @@ class Directory:
             self._drop(next(iter(self._frames)))
         return made
 
+    def forget(self) -> None:
+        """Forget everything that was found: codes stand for other texts now."""
+        self._verdicts = index.Verdicts(self._pool)
+        self._forget()
+
     def _drop(self, matchers: Matchers) -> None:
         frame = self._frames.pop(matchers, None)
         if frame is not None:

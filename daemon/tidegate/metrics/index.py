@@ -55,6 +55,11 @@ class Index:
         self._asked: tuple[tuple[str, ...], npt.NDArray[np.int64] | None] = ((), None)
         """The names last asked for with their places; None where one is not here."""
 
+    @property
+    def generation(self) -> int:
+        """See `columns.StringPool`."""
+        return self._pool.generation
+
     def put(self, column: int, labels: labels_.Labels) -> None:
         """A column belongs to a series from now on."""
         for name, _ in labels:
@@ -128,6 +133,11 @@ class Index:
         wide = min(self._codes.shape[1], len(self.names))
         out[:rows, :wide] = self._codes[:rows, :wide]
         return out
+
+    def mark(self, used: npt.NDArray[np.bool_]) -> None:
+        """Mark the codes of all names and values that it has."""
+        used[self._codes] = True
+        used[[self._pool.code(name) for name in self.names]] = True
 
     def metric_names(self) -> set[str]:
         """The metric names of all columns."""

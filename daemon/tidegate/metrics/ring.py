@@ -1,9 +1,9 @@
-"""One memory-mapped ring of rows: `[slot, column]` float64 values and one int64 timestamp a slot.
+"""One memory-mapped ring of rows: `[slot, column]` float64 values, one int64 timestamp and one checksum a slot.
 
 A row is written values first, then its timestamp, then the count of rows, so a process that is killed loses at most the
-row in flight. The oldest `SPARE` slots are never shown: the next rows go there, so what a reader holds is not overwritten
-while it works. Growing writes a new file beside the old one and renames it. Which series a column belongs to is not
-known here.
+row in flight; the checksums find rows of which only a part reached the disk before the machine itself stopped. The oldest
+`SPARE` slots are never shown: the next rows go there, so what a reader holds stays as it is while they are written
+(`intact` tells). Growing writes a new file beside the old one and renames it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from tidegate.model import series
 
 SPARE = 8
 MAGIC = b"TIDERING"
-VERSION = 1
+VERSION = 2
 HEADER = 4096
 _FIXED = struct.Struct("<8sIIqqI")  # magic, version, reserved, slots, columns, checksum of what is before
 _ROWS_AT = 64
+_SUMMED = 1 << 32
+"""Set in a slot whose checksum counts; without it the row was being filled."""
+RECENT_MS = 300_000
+"""How old the newest rows are that a system may not have written to the disk yet: those are checked when a ring is opened."""
 
 
 class TornError(Exception):
@@ -48,10 +52,14 @@ class Ring:
         self.slots, self.columns = _header(self._map, size)
         self._count = np.frombuffer(self._map, np.int64, 1, _ROWS_AT)
         self.times: series.Times = np.frombuffer(self._map, np.int64, self.slots, HEADER)
-        start = HEADER + 8 * self.slots
+        self._sums = np.frombuffer(self._map, np.int64, self.slots, HEADER + 8 * self.slots)
+        start = HEADER + 16 * self.slots
         flat = np.frombuffer(self._map, np.float64, self.slots * self.columns, start)
         self.values: series.Values = flat.reshape(self.slots, self.columns)
         self._check()
+        self._finish()
+        self.damaged = 0 if slots else self._clean()
+        """Rows that did not have their checksum when the ring was opened; they hold nothing now."""
 
     @property
     def rows(self) -> int:
@@ -80,7 +88,19 @@ class Ring:
         if row.size < self.columns:
             self.values[slot, row.size :].view(np.int64)[:] = series.ABSENT_BITS
         self.times[slot] = at_ms
+        self._sums[slot] = self._sum(slot)
         self._count[0] = self.rows + 1
+
+    def patch(self, number: int, columns: series.Columns, values: series.Values) -> None:
+        """Write some cells of a row that is there."""
+        slot = number % self.slots
+        self._sums[slot] = 0
+        self.values[slot][columns] = values
+        self._sums[slot] = self._sum(slot)
+
+    def intact(self, first: int) -> bool:
+        """Whether rows from a number on are still what they were, so that views of them may be used."""
+        return self.rows - first <= self.slots
 
     def row_times(self, first: int, end: int) -> series.Times:
         """Timestamps of rows [first, end)."""
@@ -111,7 +131,11 @@ class Ring:
         With `more`, empty rows of those times are put between them.
         """
         temporary = self.path.with_suffix(".new")
-        bigger = Ring(temporary, slots=slots, columns=columns)
+        try:
+            bigger = Ring(temporary, slots=slots, columns=columns)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         first = max(self.first, self.rows - (slots - SPARE))
         width = min(columns, self.columns)
         waiting = sorted(more, reverse=True)
@@ -133,6 +157,28 @@ class Ring:
         """Hand everything to the disk."""
         self._map.flush()
 
+    def _sum(self, slot: int) -> int:
+        return _SUMMED | zlib.crc32(self.values[slot].data, zlib.crc32(self.times[slot : slot + 1].data))
+
+    def _finish(self) -> None:
+        """Count rows that are whole and were not counted before the process ended."""
+        for _ in range(self.slots - 1):
+            slot = self.rows % self.slots
+            if self.times[slot] <= self.last_time or self._sums[slot] != self._sum(slot):
+                break
+            self._count[0] = self.rows + 1
+
+    def _clean(self) -> int:
+        """Take the values out of recent rows that do not have their checksum; how many there were."""
+        found = 0
+        for number in range(self.span(self.last_time - RECENT_MS, self.last_time)[0], self.rows):
+            slot = number % self.slots
+            if self._sums[slot] and self._sums[slot] != self._sum(slot):
+                self.values[slot].view(np.int64)[:] = series.ABSENT_BITS
+                self._sums[slot] = self._sum(slot)
+                found += 1
+        return found
+
     def _check(self) -> None:
         times = self.row_times(self.first, self.rows)
         if self.rows < 0 or (times.size > 1 and not bool((np.diff(times) > 0).all())):
@@ -150,7 +196,7 @@ def _create(path: pathlib.Path, slots: int, columns: int) -> None:
         file.write(fixed + struct.pack("<I", zlib.crc32(fixed)))
         file.flush()
         # Not sparse: a full disk must be an error here, not a signal at some later write.
-        os.posix_fallocate(file.fileno(), 0, HEADER + 8 * slots + 8 * slots * columns)
+        os.posix_fallocate(file.fileno(), 0, HEADER + 16 * slots + 8 * slots * columns)
 
 
 def _header(data: mmap.mmap, size: int) -> tuple[int, int]:
@@ -160,6 +206,6 @@ def _header(data: mmap.mmap, size: int) -> tuple[int, int]:
         raise TornError("the file is of another kind or version")
     if checksum != zlib.crc32(raw[:-4]):
         raise TornError("the header is damaged")
-    if size != HEADER + 8 * slots + 8 * slots * columns:
+    if size != HEADER + 16 * slots + 8 * slots * columns:
         raise TornError(f"{size} bytes do not hold {slots} slots of {columns} columns")
     return int(slots), int(columns)

@@ -1,16 +1,20 @@
 """The sample store: every table, one string pool, and the answer to a selector.
 
 Tables are folders of memory-mapped files, so a killed process comes back with its windows. Files that are torn or not
-ours are set aside with a message. Readers may come from any thread: what is found is decided under a lock, what is read
-stays readable (see `ring.SPARE`). PromQL is not known here.
+ours are set aside with a message. Readers may come from any thread: what is found is decided under a lock, and
+`Selection.intact` tells whether what was read was overwritten meanwhile. PromQL is not known here.
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
+import os
 import pathlib
+import shutil
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -49,8 +53,13 @@ class Store:
         self._need: Mapping[str, float] = {}
         self._keep = keep
         self._instruments(registry)
+        self._short: set[str] = set()
+        """Tables that keep less history than is read of them."""
+        self._told = False
+        """Whether somebody was told that the disk refuses, since the last sweep."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._unlock = weakref.finalize(self, os.close, _locked(folder / "lock"))
             for path in sorted(folder.iterdir()):
                 if path.is_dir() and ".bad-" not in path.name:
                     self._open(path)
@@ -85,7 +94,7 @@ class Store:
                 found = self._make(key, interval)
             found.interval = interval
             found.dropped_since = None
-            found.want(self._history(found))
+            self._keep_enough(found)
             return found
 
     def tables(self) -> list[table_.Table]:
@@ -109,17 +118,26 @@ class Store:
         with self._lock:
             self._need = dict(lookbacks)
             for one in self._tables.values():
-                one.want(self._history(one))
+                self._keep_enough(one)
 
     def sweep(self) -> None:
         """Give back what nobody can read any more: dead series, and tables whose source is long gone."""
         with self._lock:
+            self._told = False
             for key, one in list(self._tables.items()):
-                one.want(self._history(one))
+                self._keep_enough(one)
                 self._swept.inc(one.sweep())
                 one.ring.rest()
                 if self._expired(one):
                     self._remove(key)
+            self._sweep_texts()
+
+    def _sweep_texts(self) -> None:
+        used = np.zeros(len(self._pool.texts) + 1024, np.bool_)  # queries in threads may add some meanwhile
+        for one in self._tables.values():
+            one.index.mark(used)
+        if self._pool.sweep(used):
+            self._directory.forget()
 
     def select(
         self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int, most: int | None = None
@@ -149,7 +167,8 @@ class Store:
         if gone:
             rows = np.delete(np.arange(len(frame)), np.concatenate(gone))
             frame = directory.used(columns.LabelFrame(self._pool, frame.names, frame.codes[rows]))
-        return columns.Selection(frame, tuple(blocks))
+        held = [(data, first) for _, data, first, end, _ in plan if end > first]
+        return columns.Selection(frame, tuple(blocks), lambda: all(data.intact(first) for data, first in held))
 
     def labels(self, matchers: Sequence[alerts.Matcher], start_ms: int, end_ms: int) -> list[labels_.Labels]:
         """Label sets of the series that match and have a sample in (start_ms, end_ms]."""
@@ -180,10 +199,19 @@ class Store:
         with self._lock:
             for one in self._tables.values():
                 one.close()
+            self._unlock()
 
     def _history(self, one: table_.Table) -> float:
         base = self._retention if self._keep == "all" else 0.0
         return max([base, 300.0, *(self._need.get(name, 0.0) for name in one.names())])
+
+    def _keep_enough(self, one: table_.Table) -> None:
+        if one.want(self._history(one)):
+            self._short.discard(one.key)
+        elif one.key not in self._short:
+            self._short.add(one.key)
+            most = table_.MOST_SLOTS * one.interval
+            self._log.warning("rules look further back than the store can keep", table=one.key, seconds=most)
 
     def _admit(self, number: int) -> None:
         if number > 0 and self._series + number > self._limit:
@@ -197,19 +225,33 @@ class Store:
         try:
             table_.Table.create(path, key, interval, min(max(slots, table_.FEWEST_SLOTS), table_.MOST_SLOTS))
             return self._adopt(table_.Table(path, self._pool, self._drop_row, self._lock))
-        except (OSError, ring.TornError) as error:
+        except OSError as error:
             raise problems.FatalError(f"cannot make a table in the sample store: {error}") from error
 
     def _open(self, path: pathlib.Path) -> None:
+        if path.name.endswith(table_.HALF):
+            shutil.rmtree(path)
+            return
         try:
-            self._adopt(table_.Table(path, self._pool, self._drop_row, self._lock)).dropped_since = self._clock.now()
-        except (ring.TornError, OSError) as error:
-            number = 1
-            while (aside := path.with_name(f"{path.name}.bad-{number}")).exists():
-                number += 1
-            path.rename(aside)
-            self._torn.inc()
-            self._log.error("set aside a damaged table", path=str(aside), reason=str(error))
+            one = table_.Table(path, self._pool, self._drop_row, self._lock)
+            if one.key in self._tables:
+                raise ring.TornError(f"{self._tables[one.key].folder.name} is of the same source")
+        except Exception as error:  # noqa: BLE001 - whatever a foreign file makes of us
+            self._set_aside(path, error)
+            return
+        if one.ring.damaged or one.orphans:
+            self._rows_dropped.labels("damaged").inc(one.ring.damaged)
+            self._orphans.inc(one.orphans)
+            self._log.error("samples were damaged", path=str(path), rows=one.ring.damaged, series=one.orphans)
+        self._adopt(one).dropped_since = self._clock.now()
+
+    def _set_aside(self, path: pathlib.Path, error: Exception) -> None:
+        number = 1
+        while (aside := path.with_name(f"{path.name}.bad-{number}")).exists():
+            number += 1
+        path.rename(aside)
+        self._torn.inc()
+        self._log.error("set aside a damaged table", path=str(aside), reason=f"{error}")
 
     def _adopt(self, one: table_.Table) -> table_.Table:
         self._series += one.size
@@ -225,6 +267,7 @@ class Store:
 
     def _remove(self, key: str) -> None:
         one = self._tables.pop(key)
+        self._short.discard(key)
         one.close()
         self._series -= one.size
         for path in sorted(one.folder.iterdir()):
@@ -233,7 +276,11 @@ class Store:
         self._directory.remove(one)
 
     def _drop_row(self, reason: str) -> None:
-        self._rows_dropped.labels(reason).inc()
+        kind, _, detail = reason.partition(": ")
+        self._rows_dropped.labels(kind).inc()
+        if detail and not self._told:
+            self._told = True
+            self._log.error("samples are not stored", reason=detail)
 
     def _instruments(self, registry: telemetry.Registry) -> None:
         self._rows_dropped = telemetry.Counter(
@@ -245,15 +292,37 @@ class Store:
         self._swept = telemetry.Counter(
             "tidegate_store_series_swept", "Dead series whose space was given back.", registry=registry
         )
+        self._orphans = telemetry.Counter(
+            "tidegate_store_series_orphaned",
+            "Series whose labels were lost when the machine stopped.",
+            registry=registry,
+        )
         self._torn = telemetry.Counter(
             "tidegate_store_tables_set_aside", "Tables that were damaged and set aside at start.", registry=registry
         )
+        telemetry.Gauge(
+            "tidegate_store_tables_short", "Tables that keep less history than rules read of them.", registry=registry
+        ).set_function(lambda: float(len(self._short)))
         telemetry.Gauge("tidegate_store_series", "Series in the sample store.", registry=registry).set_function(
             lambda: float(self._series)
         )
+        telemetry.Gauge(
+            "tidegate_store_texts", "Label names and values that are held.", registry=registry
+        ).set_function(lambda: float(len(self._pool.codes)))
         telemetry.Gauge("tidegate_store_bytes", "Bytes of all sample rings.", registry=registry).set_function(
             lambda: float(self.size)
         )
+
+
+def _locked(path: pathlib.Path) -> int:
+    """The descriptor of the lock file. Raises `FatalError` when another process has it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise problems.FatalError(f"another process uses the sample store {path.parent}") from None
+    return file
 
 
 def _block(

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import math
 import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -23,6 +24,8 @@ from tidegate.metrics import columns, index, labelfile, ring
 from tidegate.model import labels as labels_
 from tidegate.model import problems, series
 
+HALF = ".half"
+"""At the end of the name of a folder that is being made."""
 FIRST_COLUMNS = 4
 FEWEST_SLOTS = 32
 MOST_SLOTS = 1 << 20
@@ -31,7 +34,7 @@ PACE = 32
 """Rows over which the time between rows is measured."""
 LATE = 4096
 """Fillings of older rows that readers of `after` can still ask for."""
-COMPACT_BYTES = 1024
+COMPACT_BYTES = 256
 """Bytes of the label file for each living series at which it is written anew."""
 
 
@@ -109,16 +112,27 @@ class Table:
         last = self._last_row()
         self._live = np.zeros(width, np.bool_)
         self._live[: last.size] = _real(last)
+        self.orphans = int(np.count_nonzero(self._live)) - int(
+            np.count_nonzero(self._live[list(self._columns.values())])
+        )
+        """Series with samples whose labels did not reach the disk before the machine stopped."""
         self._seen = np.full(width, self.ring.rows - 1, np.int64)
         self.gap_row = self.ring.rows - 1
         """Number of the newest row in which some series had no value."""
 
     @staticmethod
     def create(folder: pathlib.Path, key: str, interval: float, slots: int) -> None:
-        """Make the files of a new table."""
-        folder.mkdir(parents=True)
-        labelfile.LabelFile.create(folder / "labels", key, interval)
-        ring.Ring(folder / "ring", slots=slots, columns=FIRST_COLUMNS)
+        """Make the files of a new table, all or none. Raises `OSError`."""
+        half = folder.with_name(folder.name + HALF)
+        shutil.rmtree(half, ignore_errors=True)
+        try:
+            half.mkdir(parents=True)
+            labelfile.LabelFile.create(half / "labels", key, interval)
+            ring.Ring(half / "ring", slots=slots, columns=FIRST_COLUMNS)
+            half.rename(folder)
+        except OSError:
+            shutil.rmtree(half, ignore_errors=True)
+            raise
 
     @property
     def size(self) -> int:
@@ -162,7 +176,10 @@ class Table:
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
         """See `ports.SampleTable`. Raises `ValueError` for columns that belong to no series or stand twice."""
         with self._lock:
-            self._append(at_ms, columns, values, partial=partial)
+            try:
+                self._append(at_ms, columns, values, partial=partial)
+            except OSError as error:
+                self._dropped(f"disk: {error.strerror}")
 
     def _append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool) -> None:
         if at_ms <= self.ring.last_time:
@@ -243,10 +260,10 @@ class Table:
         kept_columns, kept, doubled = _once(columns[~late], values[~late])
         if kept_columns.size:
             row = self.ring.values[number % self.ring.slots]
-            cells, given = ring.bits(row[kept_columns].copy()), ring.bits(kept)
+            cells, given = ring.bits(row[kept_columns]), ring.bits(kept)
             free = cells == series.ABSENT_BITS
             doubled += int(np.count_nonzero(~free & (cells != given)))
-            row[kept_columns[free]] = kept[free]
+            self.ring.patch(number, kept_columns[free], kept[free])
             self._late.append((at_ms, kept_columns[free]))
             self.fillings += 1
             real = kept_columns[free & (given != series.STALE_BITS)]
@@ -301,10 +318,11 @@ class Table:
         if self._live.any():
             self.append(at_ms, np.zeros(0, np.int32), np.zeros(0))
 
-    def want(self, seconds: float) -> None:
-        """Keep at least this much history from the next row on."""
+    def want(self, seconds: float) -> bool:
+        """Keep this much history from the next row on; False when it is more than a table can keep."""
         wanted = math.ceil(seconds / max(self.interval, 0.001)) + ring.SPARE + 2
         self._want = min(max(wanted, FEWEST_SLOTS), MOST_SLOTS)
+        return wanted <= MOST_SLOTS
 
     def sweep(self) -> int:
         """Give back the columns of series that were silent for a whole ring; how many."""
@@ -364,7 +382,12 @@ class Table:
         if width == self.ring.columns and slots == self.ring.slots:
             return
         rows = self.ring.rows
-        self.ring = self.ring.resized(slots, width)
+        try:
+            self.ring = self.ring.resized(slots, width)
+        except OSError:
+            if width > self.ring.columns:
+                raise
+            return  # there is room for the row all the same: the history becomes longer when the disk has room, too
         self._seen -= rows - self.ring.rows
         self._renumbered += rows - self.ring.rows
         grown = width - self._live.size

@@ -96,6 +96,8 @@ class NotifiedAlert:
     log_lines: tuple[logs.LogLine, ...] = ()
     log_note: str = ""
     """Why there are no lines, when there should be some: the search failed or timed out."""
+    log_url: str = ""
+    """Where a browser shows all of the lines; empty when there is no such place."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class LogLine:
     """`log.file.path` or the stream it came from."""
     document: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     """The whole ECS document."""
+    similar: int = 0
+    """Older lines of the same form that it stands for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,3 +32,5 @@ class LogPage:
     lines: tuple[LogLine, ...]
     total: int
     at_least: bool = False
+    url: str = ""
+    """Where a browser shows all of them; empty when there is no such place."""

@@ -167,10 +167,12 @@ class Queries(Protocol):
     Times are unix seconds. Selectors are PromQL vector selectors; none means every series. All raise `QueryError`.
     """
 
-    def instant(self, expr: str, at: float, *, lookback: float = 0.0) -> series.Answer:
-        """Evaluate at one time; `lookback` (seconds) replaces the engine's own where it is not 0."""
+    def instant(self, expr: str, at: float, *, lookback: float = 0.0, timeout: float = 0.0) -> series.Answer:
+        """Evaluate at one time; `lookback` and `timeout` (seconds) replace the engine's own where they are not 0."""
 
-    def range(self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0) -> series.Answer:
+    def range(
+        self, expr: str, start: float, end: float, step: float, *, lookback: float = 0.0, timeout: float = 0.0
+    ) -> series.Answer:
         """Evaluate at each step."""
 
     def label_sets(self, selectors: Sequence[str], start: float, end: float) -> list[labels.Labels]:
@@ -211,8 +213,19 @@ class LogReader(Protocol):
         """
 
 
-LogObserver: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], None]
-"""Sees the ECS documents of each batch in the stream, once each; must not keep or change them."""
+class LogLines(Protocol):
+    """Some lines in the stream: ECS documents as bytes, parsed when they are asked for."""
+
+    @property
+    def bodies(self) -> Sequence[bytes]:
+        """Each document's JSON."""
+
+    def document(self, number: int, /) -> Mapping[str, Any]:
+        """One of them, parsed."""
+
+
+LogObserver: TypeAlias = Callable[[LogLines], None]
+"""Sees the lines of each batch in the stream, once each; must not keep or change them."""
 
 
 # --- alerts ------------------------------------------------------------------------------------------------------

@@ -158,6 +158,8 @@ class Job(HttpClient, Limits):
     """Targets that a URL tells."""
     dns_sd_configs: tuple[DnsConfig, ...] = ()
     """Targets behind DNS names, e.g. the pods of a headless service."""
+    probe: Text = ""
+    """The module to [probe](probes.md) the targets with, instead of scraping them."""
     relabel_configs: tuple[RelabelConfig, ...] = ()
     """Changes of the targets' labels, before they are scraped."""
     metric_relabel_configs: tuple[RelabelConfig, ...] = ()
@@ -225,6 +227,24 @@ class Job(HttpClient, Limits):
             raise ValueError("duplicated protocol in scrape_protocols")
         if self.scrape_protocols and not self.read_protocols:
             raise ValueError(f"{' and '.join(self.scrape_protocols)} cannot be read: name a text format too")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _probed(self) -> Job:
+        """What would have no effect is refused: a probe's TLS and secrets stand in its module."""
+        if self.probe:
+            own = {
+                *HttpClient.model_fields,
+                "scheme",
+                "body_size_limit",
+                "enable_compression",
+                "fallback_scrape_protocol",
+            }
+            given = sorted(own & self.model_fields_set)
+            if given:
+                raise ValueError(f"a job with `probe` has no {', '.join(given)}: that belongs in the module")
+            if set(self.params) - {"target", "module", "hostname"}:
+                raise ValueError("a job with `probe` has no params but target, module and hostname")
         return self
 
     @property

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import pydantic
 
-from tidegate.model import processing
+from tidegate.model import logoutputs, processing
 from tidegate.model.httpclient import HttpClient
+from tidegate.model.probing import Probes
 from tidegate.model.remotewrite import RemoteWrite
 from tidegate.model.scraping import Job, Scrape
 from tidegate.model.section import Duration, Section, seconds
@@ -154,11 +155,20 @@ class Elasticsearch(Section):
     retention: Duration = 30 * 86400.0
     """How long the data streams keep lines; `tidegate setup elasticsearch` installs it."""
     bulk_bytes: int = 5 * 1024 * 1024
-    """Size of one bulk body before compression."""
+    """Size of one bulk body before compression, and of one batch for every other output."""
     bulk_delay: Duration = 1.0
     """Longest time a line waits for company."""
     concurrency: int = 2
-    """Bulk requests under way at once."""
+    """Bulk requests under way at once; for other outputs, batches beside the first one."""
+
+
+class Kibana(Section):
+    """Where people look at lines, for links."""
+
+    url: str = ""
+    """As a browser reaches it, with base path and space, e.g. `https://kibana.example.org/s/ops`. Empty: no links."""
+    data_view: str = "logs-*"
+    """Id of the data view that links open; `logs-*` is the one Elastic's own packages make."""
 
 
 class Logs(Section):
@@ -168,6 +178,20 @@ class Logs(Section):
     """What to tail."""
     elasticsearch: Elasticsearch = Elasticsearch()
     """Where lines go; without `urls` they stay in the embedded store."""
+    kibana: Kibana = Kibana()
+    """Links from alerts to their lines."""
+    logstash: logoutputs.Logstash = logoutputs.Logstash()
+    """Where lines go too: [Logstash](outputs.md#logstash), when `url` is given."""
+    otlp: logoutputs.Otlp = logoutputs.Otlp()
+    """Where lines go too: [OpenTelemetry](outputs.md#otlp), when `url` is given."""
+    cloudwatch: logoutputs.CloudWatch = logoutputs.CloudWatch()
+    """Where lines go too: [Amazon CloudWatch Logs](outputs.md#amazon-cloudwatch-logs), when `group` is given."""
+    google: logoutputs.GoogleCloud = logoutputs.GoogleCloud()
+    """Where lines go too: [Google Cloud Logging](outputs.md#google-cloud-logging), when `project` is given."""
+    azure: logoutputs.AzureMonitor = logoutputs.AzureMonitor()
+    """Where lines go too: [Azure Monitor](outputs.md#azure-monitor), when `endpoint` is given."""
+    file: logoutputs.JsonLines = logoutputs.JsonLines()
+    """Where lines go too: [a file](outputs.md#file), when `path` is given."""
     poll_interval: Duration = 0.5
     """How often files are looked at."""
     max_line_bytes: int = 1024 * 1024
@@ -307,6 +331,8 @@ class Settings(Section):
     """Listen address and tokens."""
     scrape: Scrape = Scrape()
     """Metrics in."""
+    probes: Probes = Probes()
+    """What is asked from outside."""
     rules: Rules = Rules()
     """Rule files."""
     remote_write: tuple[RemoteWrite, ...] = ()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tidegate.model import client as client_
 from tidegate.model import labels as labels_
-from tidegate.model import relabelling
+from tidegate.model import probing, relabelling
 
 Health = Literal["up", "down", "unknown"]
 
@@ -27,6 +27,20 @@ class Limits:
     """Bytes of a label name."""
     value_length: int = 0
     """Bytes of a label value."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probe:
+    """How a target is probed instead of scraped."""
+
+    address: str
+    """What the prober is given: a URL, `host:port` or a host."""
+    module: str
+    settings: probing.Module = dataclasses.field(hash=False)
+    hostname: str = ""
+    """The name to ask for, where the address has none."""
+    folder: str = ""
+    """What the files of the module are relative to."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +77,8 @@ class Target:
     """Whether the scrape's limits are stored as series too."""
     refused: str = ""
     """Why it is not scraped though it is configured; shown as its error."""
+    probe: Probe | None = None
+    """Where it is probed; `url` only names it then."""
 
     @property
     def key(self) -> str:
@@ -100,3 +116,4 @@ class TargetStatus:
     duration: float = 0.0
     samples: int = 0
     error: str = ""
+    """Why it is down; of a target that is up, why its probe failed."""

@@ -28,6 +28,7 @@ def dump(notification: alerts.Notification) -> str:
             },
             "log_lines": [_line(line) for line in item.log_lines],
             "log_note": item.log_note,
+            "log_url": item.log_url,
         }
         for item in notification.alerts
     ]
@@ -43,6 +44,7 @@ def load(text: str) -> alerts.Notification:
             _alert(item["alert"]),
             tuple(_make(logs.LogLine, line) for line in item["log_lines"]),
             item["log_note"],
+            item.get("log_url", ""),
         )
         for item in body["alerts"]
     )
@@ -55,7 +57,7 @@ def _shallow(item: Any) -> dict[str, Any]:
 
 def _line(line: logs.LogLine) -> dict[str, Any]:
     texts = {name: _clean(getattr(line, name))[:LINE] for name in ("message", "level", "service", "source")}
-    return {"at": line.at, **texts}
+    return {"at": line.at, "similar": line.similar, **texts}
 
 
 def _clean(text: str) -> str:

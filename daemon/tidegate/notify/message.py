@@ -199,7 +199,7 @@ def _item(
         labels=tuple(pair for pair in alert.labels if pair not in common and pair[0] not in HIDDEN),
         lines=() if over or repeated else tuple(_line(line) for line in entry.log_lines),
         note="" if over else _note(entry, now),
-        links=_item_links(alert, notes, notification.external_url),
+        links=_item_links(entry, notes, notification.external_url),
     )
 
 
@@ -209,10 +209,11 @@ def _note(entry: alerts.NotifiedAlert, now: float) -> str:
     return "; ".join(part for part in (blind, entry.log_note) if part)
 
 
-def _item_links(alert: alerts.Alert, notes: dict[str, str], external_url: str) -> tuple[Link, ...]:
+def _item_links(entry: alerts.NotifiedAlert, notes: dict[str, str], external_url: str) -> tuple[Link, ...]:
+    alert = entry.alert
     query = f"{external_url}{alert.generator_url}" if alert.generator_url.startswith("/") else alert.generator_url
     found = [Link("Runbook", notes.get("runbook_url", "")), Link("Dashboard", notes.get("dashboard_url", ""))]
-    found.append(Link("Query", query))
+    found += [Link("Query", query), Link("Log lines", entry.log_url)]
     if alert.state == "firing" and external_url:
         found.append(Link("Silence", silence_url(external_url, alert.labels)))
     return _web(found)
@@ -240,7 +241,8 @@ def _severity(told: Collection[alerts.NotifiedAlert]) -> str:
 
 
 def _line(line: logs.LogLine) -> Line:
-    return Line(utc(line.at).strftime("%H:%M:%S"), line.level, _one_line(line.message, LINE))
+    more = f" (and {line.similar} like it)" if line.similar else ""
+    return Line(utc(line.at).strftime("%H:%M:%S"), line.level, _one_line(line.message, LINE) + more)
 
 
 def _one_line(text: str, limit: int) -> str:

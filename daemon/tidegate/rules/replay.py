@@ -16,16 +16,14 @@ from typing import TypeAlias
 import numpy as np
 
 from tidegate.kit import telemetry
-from tidegate.model import alerts, ports, rules
+from tidegate.model import alerts, ports, rules, series
 from tidegate.model import labels as labels_
+from tidegate.rules import ahead, evaluate, evidence, unittest
 from tidegate.rules import audience as audience_
-from tidegate.rules import evaluate, evidence, unittest
 from tidegate.rules import group as group_
 
-Sample: TypeAlias = tuple[int, labels_.Labels, float]
-"""Unix milliseconds, series, value."""
-Source: TypeAlias = Callable[[Sequence[str], float, float], Iterable[Sample]]
-"""Samples of the series that match any of the selectors, in (start, end] (unix seconds), in any order."""
+Source: TypeAlias = Callable[[Sequence[str], float, float], Iterable[series.Series]]
+"""The series that match any of the selectors, with their samples in (start, end] (unix seconds); times in any order."""
 _OURS = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 SPACING = 15.0
 """Seconds between samples that the store prepares for; it takes any."""
@@ -86,10 +84,12 @@ async def run(
     world: unittest.World,
     audience: audience_.Audience,
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005
+    steady: Collection[str] = (),
 ) -> Outcome:
     """Replay rules before an audience. Evaluation begins earlier than the span, so that its start is right.
 
-    `selectors` are those of the series to read, with the seconds of them that an evaluation looks back.
+    `selectors` are those of the series to read, with the seconds of them that an evaluation looks back; `steady` are the
+    expressions that read nothing else, so that many of their steps can be evaluated at once.
     """
     engine, _, clean = world(0.0)
     clean()
@@ -99,13 +99,25 @@ async def run(
     try:
         wanted = {**dict.fromkeys(audience.selectors, audience_.LOOKBACK), **selectors}
         begins = {selector: first - lookback for selector, lookback in wanted.items()}
-        history = _History(store, source, begins, span, made(ruleset))
+        begin = min(begins.values(), default=first)
+
+        def show(at: float) -> None:
+            progress((at - begin) / max(span.end - begin, 1.0))
+
+        history = _History(store, source, begins, span, made(ruleset), show)
         await audience.begin(engine, first)
-        replay = _Replay(ruleset, engine, store, span, audience)
+        replay = _Replay(
+            ruleset,
+            engine,
+            store,
+            span,
+            audience,
+            lambda interval: ahead.Ahead(engine, interval, steady, history.loaded),
+        )
         for at, due in itertools.groupby(replay.ticks(first), lambda tick: tick[0]):
             history.to(at)
             await replay.step([group for _, group in due], at)
-            progress((at - first) / max(span.end - first, 1.0))
+            show(at)
         await audience.until(span.end)
         return dataclasses.replace(replay.outcome(history.samples), missing=reach.missing)
     finally:
@@ -133,6 +145,14 @@ def _reach(ruleset: rules.RuleSet, engine: ports.QueryEngine, span: Span, longes
     return Reach(lead, max(read - span.warmup, 0.0), max(longest, min(read, lead + span.end - span.start)))
 
 
+def _lead(group: rules.Group, read: Collection[str]) -> float:
+    """Seconds before the span at which a group begins: without end when rules read what it makes."""
+    alerting = [rule for rule in group.rules if isinstance(rule, rules.AlertingRule)]
+    if len(alerting) < len(group.rules) or not _OURS.isdisjoint(read):
+        return math.inf
+    return max((rule.memory(group.interval) + rule.keep_firing_for for rule in alerting), default=0.0) + group.interval
+
+
 class _History:
     """Puts the source's samples into the store, a chunk ahead of the evaluations."""
 
@@ -143,15 +163,20 @@ class _History:
         begins: Mapping[str, float],
         span: Span,
         without: Collection[str],
+        show: Callable[[float], None],
     ) -> None:
         """`begins` says from when on the series of each selector are read.
 
-        Series whose names are in `without` are left out: the rules make them anew.
+        Series whose names are in `without` are left out: the rules make them anew. `show` is told how far it is.
         """
         self._store, self._source, self._begins, self._span = store, source, begins, span
-        self._without = without
+        self._without, self._show = without, show
         self._loaded = min(begins.values(), default=span.start)
         self.samples = 0
+
+    def loaded(self) -> float:
+        """Up to when everything is there."""
+        return self._loaded
 
     def to(self, at: float) -> None:
         """Have everything up to a time."""
@@ -161,23 +186,34 @@ class _History:
             with concurrent.futures.ThreadPoolExecutor(1) as thread:
                 self._put(thread.submit(self._read, self._loaded, end).result())
             self._loaded = end if end > self._loaded else at
+            self._show(min(self._loaded, at))
 
-    def _read(self, start: float, end: float) -> list[Sample]:
+    def _read(self, start: float, end: float) -> list[series.Series]:
         due = [selector for selector, begin in self._begins.items() if begin < end]
         return list(self._source(due, start, end)) if due else []
 
-    def _put(self, samples: Iterable[Sample]) -> None:
-        rows: dict[tuple[str, int], dict[labels_.Labels, float]] = collections.defaultdict(dict)
-        for at_ms, labels, value in samples:
-            if labels_.get(labels, labels_.NAME) in self._without:
-                continue
-            rows[_target(labels), at_ms][labels] = value
-        for key, at_ms in sorted(rows):
-            found = rows[key, at_ms]
-            table = self._store.table(key, SPACING)
-            columns = np.array([table.column(labels) for labels in found], np.int32)
-            table.append(at_ms, columns, np.array([*found.values()], np.float64), partial=True)
-            self.samples += len(found)
+    def _put(self, found: Iterable[series.Series]) -> None:
+        targets: dict[str, list[series.Series]] = collections.defaultdict(list)
+        for one in found:
+            if one.times.size and labels_.get(one.labels, labels_.NAME) not in self._without:
+                targets[_target(one.labels)].append(one)
+        for key in sorted(targets):
+            self._append(self._store.table(key, SPACING), targets[key])
+
+    def _append(self, table: ports.SampleTable, found: Sequence[series.Series]) -> None:
+        """Append the samples of one target, a row for each time. Of two samples of a series at one time the later counts."""
+        own = np.array([table.column(one.labels) for one in found], np.int32)
+        columns = np.repeat(own, [one.times.size for one in found])
+        times = np.concatenate([one.times for one in found])
+        values = np.concatenate([one.values for one in found])
+        order = np.lexsort((columns, times))
+        times, columns, values = times[order], columns[order], values[order]
+        last = np.append((np.diff(times) != 0) | (np.diff(columns) != 0), True)
+        times, columns, values = times[last], columns[last], values[last]
+        bounds = [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), times.size]
+        for begin, end in itertools.pairwise(bounds):
+            table.append(int(times[begin]), columns[begin:end], values[begin:end], partial=True)
+        self.samples += times.size
 
 
 def _target(labels: labels_.Labels) -> str:
@@ -195,6 +231,7 @@ class _Replay:
         store: ports.SampleStore,
         span: Span,
         audience: audience_.Audience,
+        faster: Callable[[float], ports.QueryEngine],
     ) -> None:
         world = evaluate.World(
             engine,
@@ -207,7 +244,19 @@ class _Replay:
             statuses=audience.statuses,
         )
         counted = group_.Instruments(telemetry.Registry())
-        self._groups = [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in ruleset.groups]
+        self._groups = [
+            group_.Group(
+                one,
+                dataclasses.replace(world, engine=faster(one.interval)),
+                audience.book,
+                audience_.Still(),
+                counted,
+            )
+            for one in ruleset.groups
+        ]
+        self._read = frozenset(
+            name for group in self._groups for rule in group.rules for query in rule.queries for name in query.names
+        )
         self._audience = audience
         self._span = span
         self._open: dict[tuple[str, labels_.Labels], alerts.Alert] = {}
@@ -217,7 +266,11 @@ class _Replay:
 
     def ticks(self, first: float) -> Iterator[tuple[float, group_.Group]]:
         """Every group's times in order; groups due at once in the order of the files."""
-        due = [math.ceil(first / group.group.interval) * group.group.interval for group in self._groups]
+        begins = [max(first, self._span.start - _lead(group.group, self._read)) for group in self._groups]
+        due = [
+            math.ceil(begin / group.group.interval) * group.group.interval
+            for begin, group in zip(begins, self._groups, strict=True)
+        ]
         while due and min(due) <= self._span.end:
             at = min(due)
             for number, group in enumerate(self._groups):

@@ -61,6 +61,7 @@ class Outcome:
     """Bytes of the exposition; 0 without one, -1 when it is larger than allowed."""
     counts: tuple[int, int, int] = (0, 0, 0)
     """Samples in the exposition, those that relabelling left, and series that the last one had not."""
+    note: str = ""
 
 
 class Loop:
@@ -115,7 +116,7 @@ class Loop:
             at,
             outcome.duration,
             outcome.parsed.samples if outcome.parsed else 0,
-            outcome.error,
+            outcome.error or outcome.note,
         )
 
     def end(self, at: float) -> None:
@@ -133,7 +134,7 @@ class Loop:
     async def _try(self, started: float) -> Outcome:
         self._look_up_again()
         self._refused = 0
-        parsed, error, size, counts = None, "", 0, (0, 0, 0)
+        parsed, error, size, counts, note = None, "", 0, (0, 0, 0), ""
         try:
             # First, so that a full store still has room to say that the target is down.
             names = [self._report_labels(name) for name in self._reports]
@@ -141,7 +142,7 @@ class Loop:
             if self.target.refused:
                 raise problems.TransientError(self.target.refused, reason="target_limit")
             fetched = await self._fetch()
-            size = len(fetched.body)
+            size, note = len(fetched.body), fetched.note
             parsed = await self._parse(fetched)
             counts = self._counts(parsed)
             self._check(parsed)
@@ -149,7 +150,7 @@ class Loop:
             self._counted.failures.labels(failure.reason).inc()
             parsed, error = None, str(failure)
             size = -1 if failure.reason == "body_size_limit" else size
-        return Outcome(parsed, error, self._clock.now() - started, size, counts)
+        return Outcome(parsed, error, self._clock.now() - started, size, counts, note)
 
     async def _parse(self, fetched: protocols.Exposition) -> exposition.Parsed:
         if len(fetched.body) <= INLINE_BYTES:

@@ -6,11 +6,14 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+import aiohttp
+
 from tidegate.kit import tasks, telemetry
 from tidegate.model import labels as labels_
 from tidegate.model import ports, series
 from tidegate.model import targets as targets_
 from tidegate.scrape import fetch, loop, protocols
+from tidegate.scrape.probes import names, runner
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class ScrapeManager:
 
     async def run(self) -> None:
         """Scrape until cancelled."""
+        resolver = names.Resolver()
         async with fetch.session() as http:
             try:
                 while True:
@@ -86,13 +90,22 @@ class ScrapeManager:
                     await self._stop_unwanted()
                     for target in self._found.targets:
                         if target not in self._running:
-                            self._start(target, fetch.Fetcher(http, target, self._clock).get)
+                            self._start(target, self._way(target, http, resolver))
                     await self._changed.wait()
             finally:
                 await tasks.cancel(*(one.task for one in self._running.values()))
                 for one in self._running.values():
                     one.ticks.close()
                 self._running.clear()
+                resolver.close()
+
+    def _way(
+        self, target: targets_.Target, http: aiohttp.ClientSession, resolver: names.Resolver
+    ) -> Callable[[], Awaitable[protocols.Exposition]]:
+        """How the series of a target are got."""
+        if target.probe is not None:
+            return runner.Runner(target, target.probe, resolver.lookup, self._clock).get
+        return fetch.Fetcher(http, target, self._clock).get
 
     def _start(self, target: targets_.Target, get: Callable[[], Awaitable[protocols.Exposition]]) -> None:
         keep = self._keep

@@ -50,6 +50,8 @@ class Exposition:
     body: bytes
     """After decompression."""
     format: Format = Format.TEXT
+    note: str = ""
+    """What is shown with the target though the scrape is good: why its probe failed."""
 
 
 def known(protocol: str) -> bool:

@@ -31,7 +31,7 @@ async def test_counts_become_series_that_start_at_zero(tmp_path: pathlib.Path) -
     (key,) = schedule.ticks
     schedule.tick(key, 10.0)
     await asyncio.sleep(0)
-    counting.observe([line("error", "/"), line("info", "/cart"), line("error", "/", "other")])
+    counting.observe_documents([line("error", "/"), line("info", "/cart"), line("error", "/", "other")])
     schedule.tick(key, 15.0)
     while 'errors_total{team="a"}' not in samples.read(one) or len(samples.read(one)['errors_total{team="a"}']) < 2:
         await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def test_an_agent_exposes_them_under_their_own_names() -> None:
     registry = telemetry.Registry()
     counting = counters.LogCounters(None, ticks.ManualSchedule(), clock.SystemClock(), registry)
     counting.set_metrics([ERRORS, BY_PATH])
-    counting.observe([line("error", "/"), line("error", "/a"), line("info", "/b"), line("info", "/c")])
+    counting.observe_documents([line("error", "/"), line("error", "/a"), line("info", "/b"), line("info", "/c")])
     assert exposed(registry) == {
         'errors_total{team="a"} 2.0',
         'lines_total{path="/"} 1.0',
@@ -65,10 +65,10 @@ async def test_what_did_not_change_goes_on_over_a_reload() -> None:
     registry = telemetry.Registry()
     counting = counters.LogCounters(None, ticks.ManualSchedule(), clock.SystemClock(), registry)
     counting.set_metrics([ERRORS])
-    counting.observe([line("error")])
+    counting.observe_documents([line("error")])
     counting.set_metrics([BY_PATH, ERRORS])
-    counting.observe([line("error", "/")])
+    counting.observe_documents([line("error", "/")])
     assert exposed(registry) == {'errors_total{team="a"} 2.0', 'lines_total{path="/"} 1.0'}
     counting.set_metrics([])
-    counting.observe([line("error")])
+    counting.observe_documents([line("error")])
     assert exposed(registry) == set()

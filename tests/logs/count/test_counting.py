@@ -12,9 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import ticks
-from tidegate.logs import kql
-from tidegate.logs.count import counters, counting
-from tidegate.logs.kql import meaning
+from tidegate.logs.count import counters
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules, series
 
@@ -93,7 +91,9 @@ class Rig:
 def test_counts_by_fields_and_labels() -> None:
     by = (("app", "service"), ("status", "status"))
     rig = Rig(metric(by=by, labels=(("team", "a"),)))
-    rig.counters.observe([line(), line(status="503"), line("info"), line(service=["cart", "shop"]), line(service=None)])
+    rig.counters.observe_documents(
+        [line(), line(status="503"), line("info"), line(service=["cart", "shop"]), line(service=None)]
+    )
     assert rig.series() == {
         'errors_total{app="shop", team="a"}': 1.0,
         'errors_total{app="shop", status="503", team="a"}': 1.0,
@@ -110,7 +110,7 @@ def test_without_by_it_begins_at_zero() -> None:
 
 def test_beyond_the_limit_lines_are_counted_together() -> None:
     rig = Rig(metric(by=(("id", "id"),), series_limit=2))
-    rig.counters.observe([line(id=str(number % 5)) for number in range(10)])
+    rig.counters.observe_documents([line(id=str(number % 5)) for number in range(10)])
     assert rig.series() == {
         'errors_total{id="0"}': 2.0,
         'errors_total{id="1"}': 2.0,
@@ -121,10 +121,10 @@ def test_beyond_the_limit_lines_are_counted_together() -> None:
 
 def test_what_did_not_change_goes_on() -> None:
     rig = Rig(metric(), metric("old_total"))
-    rig.counters.observe([line()])
+    rig.counters.observe_documents([line()])
     moved = dataclasses.replace(metric(), place=rules.Place("other.yaml", 7, 1))
     rig.counters.set_metrics([moved, metric("new_total")])
-    rig.counters.observe([line()])
+    rig.counters.observe_documents([line()])
     assert rig.series() == {"errors_total": 2.0, "new_total": 1.0}
     with pytest.raises(problems.QueryError):
         rig.counters.set_metrics([metric("bad_total", "level:")])
@@ -133,34 +133,17 @@ def test_what_did_not_change_goes_on() -> None:
 
 def test_metrics_of_one_name_add_up() -> None:
     rig = Rig(metric(), metric(query="level:fatal"))
-    rig.counters.observe([line(), line("fatal"), line("fatal")])
+    rig.counters.observe_documents([line(), line("fatal"), line("fatal")])
     assert rig.series() == {"errors_total": 3.0}
 
 
 def test_nothing_loaded_costs_nothing() -> None:
     rig = Rig()
-    rig.counters.observe([line()])
+    rig.counters.observe_documents([line()])
     assert rig.own("documents_total") == 0.0
 
 
-@pytest.mark.parametrize(
-    ("query", "wanted"),
-    [
-        ("level:error", ("log.level", {"error"})),
-        ("message:x and level:error", ("log.level", {"error"})),
-        ("level:(error or fatal) and service:shop", ("service.name", {"shop"})),
-        ("level:error or service:shop", None),
-        ("level:err*", None),
-        ("not level:error", None),
-        ("labels.status:503", None),
-    ],
-)
-def test_demands(query: str, wanted: tuple[str, set[str]] | None) -> None:
-    found = counting.demand(meaning.of(kql.parse(query)))
-    assert (found and (found[0], set(found[1]))) == wanted
-
-
-def test_finding_by_demand_changes_no_count() -> None:
+def test_every_metric_is_tried() -> None:
     queries = (
         "level:error",
         "level:(error or info)",
@@ -171,7 +154,7 @@ def test_finding_by_demand_changes_no_count() -> None:
     )
     rig = Rig(*(metric(f"m{number}", query) for number, query in enumerate(queries)))
     documents = [line(), line("info"), line("x", "cart"), line("error", ["shop", "shop", "cart"]), {}]
-    rig.counters.observe(documents)
+    rig.counters.observe_documents(documents)
     assert rig.series() == {"m0": 2.0, "m1": 3.0, "m2": 3.0, "m3": 4.0, "m4": 4.0, "m5": 1.0}
 
 
@@ -181,7 +164,7 @@ async def test_rows_begin_with_a_zero_for_new_series() -> None:
     await asyncio.sleep(0)
     try:
         for number, documents in enumerate(([], [line()], [line(), line(service="cart")])):
-            rig.counters.observe(documents)
+            rig.counters.observe_documents(documents)
             rig.schedule.tick(counters.KEY, NOW + 5 * number)
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -201,7 +184,7 @@ async def test_rows_begin_with_a_zero_for_new_series() -> None:
 
 def test_an_agent_exposes_what_it_counts() -> None:
     rig = Rig(metric(help="Errors."), metric("plain", by=(("s", "service"),)), store=False)
-    rig.counters.observe([line(), line(service='we"ird\n')])
+    rig.counters.observe_documents([line(), line(service='we"ird\n')])
     text = rig.counters.exposition().decode()
     assert "# HELP errors_total Errors." in text or "# HELP errors Errors." in text
     found = {

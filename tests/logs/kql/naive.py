@@ -17,6 +17,8 @@ def matches(node: tree.Node, document: Mapping[str, Any]) -> bool:
             return True
         case tree.Not(inner):
             return not matches(inner, document)
+        case tree.Nested(path, inner):
+            return any(matches(inner, {path: one}) for one in _objects(document, path))
         case tree.And(parts):
             return all(matches(part, document) for part in parts)
         case tree.Or(parts):
@@ -29,6 +31,18 @@ def matches(node: tree.Node, document: Mapping[str, Any]) -> bool:
             return any(_holds(node, name, document) for name in fields.SEARCHED)
         case tree.Match(field):
             return _holds(node, str(field), document)
+
+
+def _objects(value: Any, path: str) -> list[Mapping[str, Any]]:
+    """The objects under a name, however dots and lists are written."""
+    if isinstance(value, list):
+        return [found for one in value for found in _objects(one, path)]
+    if not isinstance(value, Mapping):
+        return []
+    if not path:
+        return [value]
+    steps = [(key, path[len(key) :].removeprefix(".")) for key in value if f"{path}.".startswith(f"{key}.")]
+    return [found for key, rest in steps for found in _objects(value[key], rest)]
 
 
 def _values(document: Mapping[str, Any], field: str) -> list[Any]:

@@ -22,7 +22,7 @@ WORDS = (
     "中文",
 )
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
-KEYWORDS = st.sampled_from(("error", "Error", "info", "shop", "shop cart", "a*b", "", "true", "42"))
+KEYWORDS = st.sampled_from(("error", "Error", "info", "shop", "shop cart", "a*b", "", "true", "42", "Ünï😀"))
 _LEVELS = st.one_of(KEYWORDS, st.lists(KEYWORDS, max_size=2), st.none())
 
 
@@ -48,6 +48,17 @@ def _document(**parts: Any) -> dict[str, Any]:
     return nested
 
 
+LONG = "é" * 1023
+"""With one character more it is as long as a keyword may be."""
+_ITEMS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.one_of(KEYWORDS, st.none()),
+        "price": st.sampled_from((0.5, 3.0, 4.25)),
+        "parts": st.lists(st.fixed_dictionaries({"id": KEYWORDS}), max_size=2),
+    },
+)
+
 _NESTED = st.builds(
     _document,
     message=st.one_of(TEXTS, st.lists(TEXTS, max_size=2), st.none()),
@@ -57,13 +68,14 @@ _NESTED = st.builds(
     log__offset=st.one_of(st.integers(-3, 60), st.none(), st.lists(st.integers(0, 50), max_size=2)),
     service__name=_LEVELS,
     labels__status=st.one_of(KEYWORDS, st.none()),
+    items=st.one_of(st.none(), st.lists(_ITEMS, max_size=3), _ITEMS),
 )
 DOCUMENTS = st.one_of(_NESTED, _NESTED.map(_dotted))
 
 _TEXT_FIELDS = st.sampled_from((None, "message", "error.message"))
 _WHOLE_FIELDS = st.sampled_from(("log.level", "service.name", "labels.status", "error.type"))
 _WILD_WORDS = st.sampled_from(("ref*", "*fused", "java.*", "10.0.*", "*user*", "RE*ED", "conn* by"))
-_WILD_WHOLE = st.sampled_from(("err*", "*op*", "a\\**", "sh*p*", "*r", "4*", "*\\ *"))
+_WILD_WHOLE = st.sampled_from(("err*", "*op*", "a\\**", "sh*p*", "*r", "4*", "*\\ *", "*ï*", "*😀"))
 
 
 def _pattern(text: str) -> str:
@@ -85,9 +97,26 @@ LEAVES: st.SearchStrategy[tree.Node] = st.one_of(
 )
 
 
-def _branches(inner: st.SearchStrategy[tree.Node]) -> st.SearchStrategy[tree.Node]:
+NESTED_LEAVES: st.SearchStrategy[tree.Node] = st.one_of(
+    st.builds(tree.Match, st.just("items.name"), KEYWORDS.filter(bool), st.booleans()),
+    st.builds(tree.Match, st.just("items.name"), _WILD_WHOLE.map(_pattern), st.just(False), st.just(True)),
+    st.builds(tree.Exists, st.sampled_from(("items.name", "items.price"))),
+    st.builds(tree.Match, st.just("items.price"), st.sampled_from(("3", "4.25", "0.5"))),
+    st.builds(
+        tree.Range, st.just("items.price"), st.sampled_from(("<", "<=", ">", ">=")), st.sampled_from(("3", "0.5", "4"))
+    ),
+    st.builds(
+        tree.Nested, st.just("items.parts"), st.builds(tree.Match, st.just("items.parts.id"), KEYWORDS.filter(bool))
+    ),
+)
+
+
+def branches(inner: st.SearchStrategy[tree.Node]) -> st.SearchStrategy[tree.Node]:
     some = st.lists(inner, min_size=2, max_size=3).map(tuple)
     return st.one_of(st.builds(tree.Not, inner), st.builds(tree.And, some), st.builds(tree.Or, some))
 
 
-TREES: st.SearchStrategy[tree.Node] = st.recursive(LEAVES, _branches, max_leaves=6)
+NESTED: st.SearchStrategy[tree.Node] = st.builds(
+    tree.Nested, st.just("items"), st.recursive(NESTED_LEAVES, branches, max_leaves=3)
+)
+TREES: st.SearchStrategy[tree.Node] = st.recursive(st.one_of(LEAVES, NESTED), branches, max_leaves=6)

@@ -63,6 +63,30 @@ def m(field: str | None, value: str, *, phrase: bool = False) -> tree.Match:
         ("tab\\there \\u00e4", m(None, "tab\there ä")),
         ('"line\\nbreak"', m(None, "line\nbreak", phrase=True)),
         ('"log.level":error', m("log.level", "error")),
+        ('path:"C:\\Windows\\users"', m("log.file.path", "C:\\Windows\\users", phrase=True)),
+        ("\\Android", m(None, "Android")),
+        (
+            "items:{ name:x and price > 3 }",
+            tree.Nested("items", tree.And((m("items.name", "x"), tree.Range("items.price", ">", "3")))),
+        ),
+        ("user.names:{first:a}", tree.Nested("user.names", m("user.names.first", "a"))),
+        (
+            "a:{ b:{ c:(x or y) } or level:* } and level:d",
+            tree.And(
+                (
+                    tree.Nested(
+                        "a",
+                        tree.Or(
+                            (
+                                tree.Nested("a.b", tree.Or((m("a.b.c", "x"), m("a.b.c", "y")))),
+                                tree.Exists("a.level"),
+                            )
+                        ),
+                    ),
+                    m("log.level", "d"),
+                )
+            ),
+        ),
         ("log.file.path:/srv/*.log", m("log.file.path", f"/srv/{W}.log")),
     ],
 )
@@ -90,7 +114,15 @@ def test_trees(text: str, wanted: tree.Node) -> None:
         ("offset > ", 9, "expected a bound after `>`"),
         ("log.offset > 1*", 13, "a bound cannot have a wildcard"),
         ("log.* > 1", 0, "one field, not a pattern"),
-        ("user:{ a:b }", 5, "nested queries `{ }` are not supported"),
+        ("user:{ a:b", 5, "this brace is not closed"),
+        ("user:{ a:b)", 5, "this brace is not closed"),
+        ("user:{ }", 7, "found `}`"),
+        ("user:{ b }", 7, "names its field"),
+        ("us*:{ a:b }", 0, "one field, not a pattern"),
+        ("{ a:b }", 0, "found `{`"),
+        ("a }", 2, "does not belong here"),
+        ("a\\Windows", 1, "write a backslash as"),
+        ("a\\user", 1, "write a backslash as"),
         ("a\\", 1, "nothing follows the backslash"),
         ("a \ue000", 2, "cannot be searched for"),
         ("x" * 9000, 8192, "longer than 8192"),

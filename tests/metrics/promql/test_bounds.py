@@ -90,3 +90,12 @@ def test_a_chain_of_two_hundred_is_none() -> None:
     found = engine.Engine(_store()).prepare(" + ".join(["x"] * 200)).instant(15)
     assert isinstance(found, series_.Vector)
     assert found.values.tolist() == [200.0] * 4
+
+
+def test_a_callers_timeout_ends_the_evaluation_itself() -> None:
+    ticks = itertools.count()
+    slow = engine.Engine(_store(), timeout=1e6, timer=lambda: float(next(ticks)))
+    assert slow.with_times().prepare("m + m").instant(100.0)
+    with pytest.raises(problems.QueryError, match=r"timed out in expression evaluation \(after 1 s\)") as caught:
+        slow.with_times(timeout=1.0).prepare("m + m + m + m").instant(100.0)
+    assert caught.value.kind == "timeout"

@@ -57,7 +57,7 @@ async def _run(request: Request, given: Params, ask: Callable[..., series.Answer
 
     def work() -> bytes:
         started = time.perf_counter()
-        with_notes = _named(lambda: ask(lookback=lookback))
+        with_notes = _named(lambda: ask(lookback=lookback, timeout=timeout))
         return _encoded(with_notes, given, limit, started - asked, time.perf_counter() - started)
 
     return answers.raw(await runner.of(request).run(work, timeout))

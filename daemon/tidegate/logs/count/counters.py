@@ -69,8 +69,16 @@ class LogCounters:
             self._interval = interval
             self._rescheduled.set()
 
-    def observe(self, documents: Sequence[Mapping[str, Any]]) -> None:
+    def observe(self, lines: ports.LogLines) -> None:
         """A `ports.LogObserver`."""
+        if not self._book.counters:
+            return
+        self._matched.inc(len(lines.bodies))
+        for over in self._book.count_lines(lines):
+            self._overflow.labels(over.rule.name).inc()
+
+    def observe_documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """The same for lines that are parsed already."""
         if not self._book.counters:
             return
         self._matched.inc(len(documents))

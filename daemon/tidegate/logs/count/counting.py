@@ -1,7 +1,6 @@
 """What log metrics count: which lines, under which labels, up to how many series.
 
-Most lines match no metric, so metrics are found by what they demand: one that can only match where a keyword field has
-certain values is tried only on lines that have one of them.
+Most lines match no metric, so a line is parsed only when its bytes leave a metric over that may match (`prefilter`).
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.logs import kql
+from tidegate.logs.count import prefilter
 from tidegate.logs.ecs import fields
 from tidegate.logs.kql import matcher, meaning, view
 from tidegate.model import labels as labels_
-from tidegate.model import rules
+from tidegate.model import ports, rules
 
 OVERFLOW = (("overflow", "true"),)
 LONGEST = 1024
@@ -27,7 +27,7 @@ class Counter:
 
     rule: rules.LogMetric
     matches: matcher.Test
-    demand: tuple[str, frozenset[str]] | None
+    node: meaning.Node
     fields: tuple[tuple[str, str], ...]
     """Labels, and the fields that they come from."""
     counts: dict[tuple[str, ...], float] = dataclasses.field(default_factory=dict)
@@ -38,7 +38,7 @@ class Counter:
         """From a rule. Raises `QueryError`."""
         node = meaning.of(kql.parse(rule.query))
         named = tuple((label, fields.resolve(field)) for label, field in rule.by)
-        made = cls(rule, matcher.test(node, now), demand(node), named)
+        made = cls(rule, matcher.test(node, now), node, named)
         if not rule.by:
             made.counts[()] = 0.0
         return made
@@ -70,48 +70,24 @@ class Book:
         """Metrics that `before` has already go on counting. Raises `QueryError`."""
         kept = {_identity(one.rule): one for one in before}
         self.counters = tuple(kept.get(_identity(rule)) or Counter.of(rule, now) for rule in wanted)
-        self._always: list[Counter] = []
-        self._demanding: dict[str, dict[str, list[Counter]]] = {}
-        for one in self.counters:
-            if one.demand is None:
-                self._always.append(one)
-                continue
-            field, values = one.demand
-            by_value = self._demanding.setdefault(field, {})
-            for value in values:
-                by_value.setdefault(value, []).append(one)
+        self._prefilter = prefilter.Prefilter([one.node for one in self.counters])
 
     def count(self, seen: view.View) -> list[Counter]:
         """Count one line; the metrics that went over their limit with it."""
-        return [one for one in self._candidates(seen) if one.matches(seen) and one.count(seen)]
+        return [one for one in self.counters if one.matches(seen) and one.count(seen)]
 
-    def _candidates(self, seen: view.View) -> Iterator[Counter]:
-        """Each metric that may match, once."""
-        yield from self._always
-        for field, by_value in self._demanding.items():
-            found = seen.values(field)
-            if len(found) == 1:
-                yield from by_value.get(view.text(found[0]), ())
-            elif found:
-                some = [one for value in found for one in by_value.get(view.text(value), ())]
-                yield from {id(one): one for one in some}.values()
-
-
-def demand(node: meaning.Node) -> tuple[str, frozenset[str]] | None:
-    """A keyword field, and the values one of which it has in every match; None when there is no such field."""
-    match node:
-        case meaning.Is(field, value) if fields.kind(field) == "keyword":
-            return field, frozenset((value,))
-        case meaning.And(parts):
-            found = [one for part in parts if (one := demand(part))]
-            return min(found, key=lambda one: len(one[1]), default=None)
-        case meaning.Or(parts):
-            either = [demand(part) for part in parts]
-            named = {one[0] for one in either if one}
-            if None in either or len(named) != 1:
-                return None
-            return named.pop(), frozenset(value for one in either if one for value in one[1])
-    return None
+    def count_lines(self, lines: ports.LogLines) -> list[Counter]:
+        """Count some lines, parsing only those that a metric may match; the metrics that went over their limit."""
+        over: list[Counter] = []
+        candidates, counters = self._prefilter.candidates, self.counters
+        for number, body in enumerate(lines.bodies):
+            if some := candidates(body):
+                seen = view.View(lines.document(number))
+                for each in some:
+                    one = counters[each]
+                    if one.matches(seen) and one.count(seen):
+                        over.append(one)
+        return over
 
 
 def _first(seen: view.View, field: str) -> str:

@@ -76,6 +76,9 @@ _OF_ECS: Final[Mapping[str, Kind]] = {
     "date": "date",
 }
 """Kinds of the ECS fields that are not in `KNOWN`; their texts compare like unknown ones."""
+LONGEST_KEYWORD: Final = 1024
+LONGEST_LABEL: Final = 8191
+"""Longer values are stored and not searched (`ignore_above`); one of 8,192 may exceed Lucene's 32,766 bytes for a term."""
 _GROUPS: Final = frozenset(name[:at] for name in KNOWN for at in range(len(name)) if name[at] == ".")
 
 
@@ -95,6 +98,13 @@ def kind(name: str) -> Kind:
     if name == LABELS or name.startswith(f"{LABELS}."):
         return "label"
     return "group" if name in _GROUPS else _OF_ECS.get(types.table().get(name, ""), "unknown")
+
+
+def longest(name: str) -> int | None:
+    """How long a keyword an index searches, in UTF-16 units; None for other kinds."""
+    if kind(name) == "label" or name == "error.stack_trace":
+        return LONGEST_LABEL
+    return LONGEST_KEYWORD if kind(name) in ("keyword", "unknown", "group") else None
 
 
 def source(name: str) -> str:

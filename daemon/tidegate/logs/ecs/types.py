@@ -72,7 +72,9 @@ def value(name: str, item: object) -> Any:
 def _text(item: object) -> str | None:
     if isinstance(item, str):
         return item
-    return orjson.dumps(item).decode() if isinstance(item, (bool, int, float)) else None
+    if isinstance(item, int) and not isinstance(item, bool):
+        return str(item)
+    return orjson.dumps(item).decode() if isinstance(item, (bool, float)) else None
 
 
 def _whole(item: object, bits: int) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from tidegate.logs.ecs import fields as fields_
 from tidegate.logs.ecs import types
 
 COMPONENT = "tidegate-logs"
@@ -19,17 +20,15 @@ PRIORITY = 150
 """Above Elasticsearch's own `logs` template (100), below what Elastic's integrations install (200)."""
 FALLBACKS: dict[str, dict[str, Any]] = {
     "match_only_text": {"type": "text"},
-    "wildcard": {"type": "keyword", "ignore_above": 8191},
+    "wildcard": {"type": "keyword", "ignore_above": fields_.LONGEST_LABEL},
     "constant_keyword": {"type": "keyword"},
     "flattened": {"type": "flat_object"},
 }
 """Field types that a server may lack, and what does instead."""
-_TERM = 8191
-"""Characters: a longer one may exceed Lucene's 32,766 bytes for a term."""
 
 
 def _keyword() -> dict[str, Any]:
-    return {"type": "keyword", "ignore_above": 1024}
+    return {"type": "keyword", "ignore_above": fields_.LONGEST_KEYWORD}
 
 
 def properties() -> dict[str, Any]:
@@ -63,11 +62,11 @@ def properties() -> dict[str, Any]:
     fields["error.message"] = {"type": "match_only_text"}
     fields["error.stack_trace"] = {
         "type": "wildcard",
-        "ignore_above": _TERM,
+        "ignore_above": fields_.LONGEST_LABEL,
         "fields": {"text": {"type": "match_only_text"}},
     }
     fields["log.offset"] = {"type": "long"}
-    fields["labels"] = {"type": "flattened", "ignore_above": _TERM}
+    fields["labels"] = {"type": "flattened", "ignore_above": fields_.LONGEST_LABEL}
     fields["data_stream.type"] = {"type": "constant_keyword", "value": "logs"}
     fields["data_stream.dataset"] = {"type": "constant_keyword"}
     fields["data_stream.namespace"] = {"type": "constant_keyword"}
@@ -96,7 +95,11 @@ def dynamic() -> list[dict[str, Any]]:
         for kind in ("ip", "date")
         for number, path in enumerate(_paths(kind))
     ]
-    return [*rules, {"ecs_keyword": {"match_mapping_type": "string", "mapping": _keyword()}}]
+    return [
+        *({name: {"path_match": name, "mapping": field}} for name, field in _known().items()),
+        *rules,
+        {"strings_as_keywords": {"match_mapping_type": "string", "mapping": _keyword()}},
+    ]
 
 
 def _paths(kind: str) -> list[str]:
@@ -108,6 +111,18 @@ def _paths(kind: str) -> list[str]:
         alone = all(of == kind for other, of in table.items() if other.endswith(last))
         found.add(f"*{last}" if alone else name)
     return sorted(found)
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    """Fields that KQL compares as numbers, dates or booleans, and others write: typed once a document has them."""
+    found: dict[fields_.Kind, dict[str, Any]] = {
+        "long": {"type": "long", "ignore_malformed": True},
+        "float": {"type": "float", "ignore_malformed": True},
+        "date": {"type": "date", "ignore_malformed": True},
+        "boolean": {"type": "boolean"},
+    }
+    ours = properties()
+    return {name: found[kind] for name, kind in fields_.KNOWN.items() if kind in found and name not in ours}
 
 
 def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:

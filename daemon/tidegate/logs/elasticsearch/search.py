@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 
 from tidegate.logs import kql
 from tidegate.logs.ecs import lines
-from tidegate.logs.elasticsearch import connection
+from tidegate.logs.elasticsearch import connection, discover
 from tidegate.logs.kql import dsl
 from tidegate.model import logs, problems, settings
 
@@ -27,8 +27,9 @@ _TARGET = f"/{INDICES}/_search?ignore_unavailable=true&allow_no_indices=true"
 class ElasticsearchReader:
     """Implements `ports.LogReader`."""
 
-    def __init__(self, config: settings.Elasticsearch) -> None:
+    def __init__(self, config: settings.Elasticsearch, kibana: settings.Kibana | None = None) -> None:
         """Raises `ConfigError` for a URL or certificate file that cannot be used."""
+        self._kibana = kibana or settings.Kibana()
         self._transport = connection.transport(config)
         self._timeout = config.timeout
         self._nodes = min(len(config.urls), MOST_NODES)
@@ -38,22 +39,14 @@ class ElasticsearchReader:
 
     async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:
         """See `ports.LogReader`."""
-        between = {"range": {"@timestamp": {"gte": _iso(start), "lte": _iso(end)}}}
-        body = {
-            "size": min(limit, MOST),
-            "query": {"bool": {"filter": [dsl.compile(kql.parse(query)), between]}},
-            "sort": [
-                {"@timestamp": {"order": "desc", "unmapped_type": "date", "numeric_type": "date"}},
-                {"log.offset": {"order": "desc", "unmapped_type": "long"}},
-            ],
-            "track_total_hits": COUNTED,
-            "timeout": f"{max(int(self._timeout * 1000), 1)}ms",
-        }
-        found = await self._ask(orjson.dumps(body))
+        first, last = math.ceil(round(start * 1000, 3)), math.floor(round(end * 1000, 3))
+        asked = {**body(query, first, last, limit), "timeout": f"{max(int(self._timeout * 1000), 1)}ms"}
+        found = await self._ask(orjson.dumps(asked))
         hits = found.get("hits") or {}
         total = hits.get("total") or {}
         shown = tuple(lines.line(hit.get("_source") or {}) for hit in hits.get("hits") or ())
-        return logs.LogPage(shown, int(total.get("value", len(shown))), total.get("relation") == "gte")
+        link = discover.link(self._kibana, query, first, last)
+        return logs.LogPage(shown, int(total.get("value", len(shown))), total.get("relation") == "gte", link)
 
     async def close(self) -> None:
         """Close connections."""
@@ -95,6 +88,20 @@ class ElasticsearchReader:
         raise problems.TransientError("no node of Elasticsearch is configured", reason="connection")
 
 
+def body(query: str, start: int, end: int, limit: int) -> dict[str, Any]:
+    """The search for a query between two whole milliseconds, both included. Raises `QueryError`."""
+    between = {"range": {"@timestamp": {"gte": start, "lte": end, "format": "epoch_millis"}}}
+    return {
+        "size": min(limit, MOST),
+        "query": {"bool": {"filter": [dsl.compile(kql.parse(query)), between]}},
+        "sort": [
+            {"@timestamp": {"order": "desc", "unmapped_type": "date", "numeric_type": "date"}},
+            {"log.offset": {"order": "desc", "unmapped_type": "long"}},
+        ],
+        "track_total_hits": COUNTED,
+    }
+
+
 def _object(raw: bytes) -> Mapping[str, Any] | None:
     try:
         found = orjson.loads(raw)
@@ -108,7 +115,3 @@ def _reason(raw: bytes) -> str:
     error = (_object(raw) or {}).get("error")
     causes = error.get("root_cause") if isinstance(error, dict) else None
     return str(causes[0].get("reason", "")) if isinstance(causes, list) and causes else ""
-
-
-def _iso(at: float) -> str:
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat()

@@ -25,6 +25,8 @@ def clause(node: meaning.Node) -> Clause:  # noqa: C901, PLR0911, PLR0912 - one 
             return {"match_all": {}} if value else {"match_none": {}}
         case meaning.Not(inner):
             return {"bool": {"must_not": [clause(inner)]}}
+        case meaning.Nested(path, inner):
+            return {"nested": {"path": path, "query": clause(inner), "score_mode": "none", "ignore_unmapped": True}}
         case meaning.And(parts):
             return {"bool": {"filter": [clause(part) for part in parts]}}
         case meaning.Or(parts):

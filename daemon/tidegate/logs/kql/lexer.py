@@ -13,10 +13,13 @@ from typing import Literal
 from tidegate.logs.kql import tree
 from tidegate.model import problems
 
-Kind = Literal["(", ")", ":", "<", "<=", ">", ">=", "word", "phrase", "and", "or", "not", "end"]
+Kind = Literal["(", ")", "{", "}", ":", "<", "<=", ">", ">=", "word", "phrase", "and", "or", "not", "end"]
 _ENDS_WORD = frozenset('():<>"{}')
+_IN_QUOTES = re.compile(r'\\(?:[\\"tnr]|u[0-9a-fA-F]{4})')
+"""What a backslash means something before in quotes; before anything else it is itself, as in Kibana: `"C:\\Windows"`."""
 _NAMED = {"t": "\t", "n": "\n", "r": "\r"}
 _KEYWORD = re.compile(r"\\(and|or|not)(?=[\s():<>\"{}]|\Z)", re.IGNORECASE)
+_PREFIX = re.compile(r"and|or|not", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
 
 
@@ -45,11 +48,9 @@ def tokens(text: str) -> list[Token]:
         char = text[at]
         if char.isspace():
             at += 1
-        elif char in "{}":
-            raise problems.QueryError("nested queries `{ }` are not supported", position=at)
         else:
             token, at = (
-                _operator(text, at) if char in "():<>" else _phrase(text, at) if char == '"' else _word(text, at)
+                _operator(text, at) if char in "(){}:<>" else _phrase(text, at) if char == '"' else _word(text, at)
             )
             found.append(token)
     found.append(Token("end", len(text)))
@@ -60,14 +61,14 @@ def _operator(text: str, at: int) -> tuple[Token, int]:
     kind = text[at]
     if kind in "<>" and text[at + 1 : at + 2] == "=":
         kind += "="
-    return Token(kind, at), at + len(kind)  # type: ignore[arg-type]  # one of the seven
+    return Token(kind, at), at + len(kind)  # type: ignore[arg-type]  # one of the nine
 
 
 def _phrase(text: str, start: int) -> tuple[Token, int]:
     out: list[str] = []
     at = start + 1
     while at < len(text) and text[at] != '"':
-        if text[at] == "\\":
+        if _IN_QUOTES.match(text, at):
             char, at = _escaped(text, at)
         else:
             char, at = text[at], at + 1
@@ -105,6 +106,8 @@ def _escaped(text: str, at: int) -> tuple[str, int]:
         if char == tree.WILD or "\ud800" <= char <= "\udfff":
             raise problems.QueryError("this character cannot be searched for", position=at)
         return char, at + 6
+    if following.isalnum() and following not in _NAMED and not _PREFIX.match(text, at + 1):
+        raise problems.QueryError(f"`\\{following}` means nothing; write a backslash as `\\\\`", position=at)
     return _NAMED.get(following, following), at + 2
 
 

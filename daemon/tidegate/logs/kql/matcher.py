@@ -7,12 +7,9 @@ never matches, so `not` of it does. Texts are searched for a word's characters b
 from __future__ import annotations
 
 import operator
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
-
-import re2
 
 from tidegate.logs.ecs import fields
 from tidegate.logs.kql import dates, meaning, tree, view
@@ -48,6 +45,8 @@ def test(node: meaning.Node, now: Now) -> Test:  # noqa: C901, PLR0911, PLR0912 
         case meaning.Not(inner):
             below = test(inner, now)
             return lambda one: not below(one)
+        case meaning.Nested(path, inner):
+            return _nested(path, test(inner, now))
         case meaning.And(parts):
             return _every([test(part, now) for part in sorted(parts, key=_cost)])
         case meaning.Or(parts):
@@ -81,7 +80,7 @@ def _cost(node: meaning.Node) -> int:
             return _cost(inner)
         case meaning.And(parts) | meaning.Or(parts):
             return max(map(_cost, parts))
-        case meaning.AnyWord() | meaning.Phrase() | meaning.WordLike():
+        case meaning.AnyWord() | meaning.Phrase() | meaning.WordLike() | meaning.Nested():
             return 2
     return 1
 
@@ -110,10 +109,45 @@ def _some(tests: Sequence[Test]) -> Test:
     return run
 
 
+def _nested(path: str, below: Test) -> Test:
+    """Each object is looked at as a document of its own, under the same names."""
+    return lambda one: any(below(view.View({path: value})) for value in one.values(path) if isinstance(value, Mapping))
+
+
 def _there(field: str) -> Test:
-    if fields.kind(field) == "label" and field != fields.LABELS:
-        return lambda one: any(not isinstance(value, Mapping) for value in one.values(field))
-    return lambda one: any(not isinstance(value, Mapping) or view.leaves(value) for value in one.values(field))
+    kind = fields.kind(field)
+    if kind in ("label", "keyword", "unknown", "group"):
+        return _some_leaf(field)
+    if kind in ("long", "float"):
+        return lambda one: any(_numeric(value) is not None for value in one.values(field))
+    if kind == "date":
+        return lambda one: any(dates.milliseconds(value) is not None for value in one.values(field))
+    return lambda one: any(not isinstance(value, Mapping) for value in one.values(field))
+
+
+def _some_leaf(field: str) -> Test:
+    """A name is there when anything below it is; not below a single label, which is a value as a whole."""
+    whole = field.startswith(f"{fields.LABELS}.")
+
+    def run(one: view.View) -> bool:
+        for value in one.values(field):
+            if not isinstance(value, Mapping):
+                if _kept(value, fields.longest(field)):
+                    return True
+            elif not whole and any(_found(name, leaf) for name, leaf in view.named(value, field)):
+                return True
+        return False
+
+    return run
+
+
+def _found(name: str, leaf: Any) -> bool:
+    return f"{name}.text" in fields.KNOWN or _kept(leaf, fields.longest(name))
+
+
+def _kept(value: Any, longest: int | None) -> bool:
+    """Whether an index searches a keyword: longer ones are only stored."""
+    return longest is None or not isinstance(value, str) or 2 * len(value) <= longest or view.units(value) <= longest
 
 
 # --- text --------------------------------------------------------------------------------------------------------
@@ -157,12 +191,12 @@ def _contains(text: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _word_like(node: meaning.WordLike) -> Test:
-    field, pattern = node.field, _pattern(node.pattern)
+    field, pattern = node.field, _glob(node.pattern)
     longest = max(node.pattern.split(tree.WILD), key=len)
 
     def run(one: view.View) -> bool:
         for number, text in enumerate(one.texts(field)):
-            if longest in text and any(pattern.fullmatch(word) for word in one.words(field, number)):
+            if longest in text and any(pattern(word) for word in one.words(field, number)):
                 return True
         return False
 
@@ -198,12 +232,12 @@ def _number_is(value: Any, number: float | None) -> bool:
 
 
 def _like(node: meaning.Like) -> Test:
-    field, pattern = node.field, _pattern(node.pattern)
+    field, pattern, longest = node.field, _glob(node.pattern), fields.longest(node.field)
 
     def run(one: view.View) -> bool:
         for value in one.values(field):
             found = view.leaves(value) if field == fields.LABELS else () if isinstance(value, Mapping) else (value,)
-            if any(pattern.fullmatch(view.text(leaf)) for leaf in found):
+            if any(_kept(leaf, longest) and pattern(view.text(leaf)) for leaf in found):
                 return True
         return False
 
@@ -258,6 +292,7 @@ def _date(node: meaning.Date, now: Now) -> Test:
 
 def _order(node: meaning.Order) -> Test:
     field, compare, bound = node.field, _OPERATORS[node.op], node.bound
+    longest, nested = fields.longest(field), field == fields.LABELS
     number = meaning.number(bound) if fields.kind(field) == "unknown" else None
 
     def run(one: view.View) -> bool:
@@ -265,12 +300,29 @@ def _order(node: meaning.Order) -> Test:
             if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
                 if compare(value, number):
                     return True
-            elif not isinstance(value, Mapping) and compare(view.text(value), bound):
+                continue
+            found = view.leaves(value) if nested else () if isinstance(value, Mapping) else (value,)
+            if any(_kept(leaf, longest) and compare(view.text(leaf), bound) for leaf in found):
                 return True
         return False
 
     return run
 
 
-def _pattern(value: str) -> Any:
-    return re2.compile("(?s)" + ".*".join(re.escape(part) for part in value.split(tree.WILD)))
+def _glob(pattern: str) -> Callable[[str], bool]:
+    """Whether a whole text has a pattern: what stands between its wildcards comes in this order."""
+    start, *middle, end = pattern.split(tree.WILD)
+    least = len(start) + len(end)
+
+    def run(text: str) -> bool:
+        if len(text) < least or not text.startswith(start) or not text.endswith(end):
+            return False
+        at, last = len(start), len(text) - len(end)
+        for part in middle:
+            found = text.find(part, at, last)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
+
+    return run

@@ -12,7 +12,7 @@ import re
 from typing import TypeAlias
 
 from tidegate.logs.ecs import fields
-from tidegate.logs.kql import dates, tree, words
+from tidegate.logs.kql import dates, tree, view, words
 from tidegate.model import problems
 
 
@@ -112,6 +112,14 @@ class Order:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Nested:
+    """One object of a field meets the condition, whose names are full ones."""
+
+    path: str
+    inner: Node
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Not:
     """The other way round."""
 
@@ -133,7 +141,7 @@ class Or:
 
 
 Node: TypeAlias = (
-    Constant | There | AnyWord | Phrase | WordLike | Is | Like | Flag | Number | Date | Order | Not | And | Or
+    Constant | There | AnyWord | Phrase | WordLike | Is | Like | Flag | Number | Date | Order | Nested | Not | And | Or
 )
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?\Z")
 _IN_WORD = re.compile(r"[\w.:',;’·]*\Z")
@@ -145,6 +153,8 @@ def of(node: tree.Node) -> Node:  # noqa: PLR0911 - one return a kind
     match node:
         case tree.Everything():
             return Constant(value=True)
+        case tree.Nested():
+            return _nested(node)
         case tree.Not(inner):
             return Not(of(inner))
         case tree.And(parts):
@@ -157,6 +167,13 @@ def of(node: tree.Node) -> Node:  # noqa: PLR0911 - one return a kind
             return _range(node)
         case tree.Match(field):
             return _anywhere(node) if field is None or tree.WILD in field else _match(node, field)
+
+
+def _nested(node: tree.Nested) -> Node:
+    kind = fields.kind(node.path)
+    if kind not in ("unknown", "group"):
+        raise problems.QueryError(f"`{node.path}` holds no list of objects", position=node.at)
+    return Nested(node.path, of(node.inner))
 
 
 def number(text: str) -> int | float | None:
@@ -214,6 +231,8 @@ def _match(node: tree.Match, field: str) -> Node:
         # Elasticsearch's `wildcard` refuses single labels, and its `query_string` looks at all labels at once.
         raise problems.QueryError(f"in `{field}`, which is a label, a `*` can only stand at the end", position=node.at)
     if kind in ("keyword", "label", "unknown"):
+        if (longest := fields.longest(field)) and view.units(node.value) > longest:
+            raise problems.QueryError(f"values of `{field}` are searched up to {longest} characters", position=node.at)
         return Like(field, node.value) if node.wildcard else Is(field, node.value)
     if node.wildcard:
         raise problems.QueryError(f"`{field}` is a {_SPOKEN[kind]}: it takes no wildcard", position=node.at)

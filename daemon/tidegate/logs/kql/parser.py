@@ -32,6 +32,8 @@ class _Parser:
     def __init__(self, tokens: list[lexer.Token]) -> None:
         self._tokens = tokens
         self._place = self._depth = 0
+        self._path = ""
+        """Of the nested condition around, with a dot."""
 
     def at(self, *kinds: lexer.Kind) -> bool:
         return self._tokens[self._place].kind in kinds
@@ -71,10 +73,33 @@ class _Parser:
         token = self._take()
         if field is None and self.at(":"):
             self._take()
-            return self._after_field(_field(token))
+            return self._nested(token) if self.at("{") else self._after_field(self._field(token))
         if field is None and self.at("<", "<=", ">", ">="):
-            return self._range(_field(token), token)
+            return self._range(self._field(token), token)
+        if field is None and self._path and token.text != tree.WILD:
+            raise problems.QueryError("inside `{ }` every condition names its field", position=token.at)
         return _match(field, token)
+
+    def _field(self, token: lexer.Token) -> str:
+        """A field's full name, or a pattern of names."""
+        if self._path:
+            return self._path + token.text
+        return token.text if tree.WILD in token.text else fields.resolve(token.text)
+
+    def _nested(self, named: lexer.Token) -> tree.Node:
+        """What stands in braces: its names are below the field's, its conditions about one object at a time."""
+        if tree.WILD in named.text:
+            raise problems.QueryError("a nested condition needs one field, not a pattern of names", position=named.at)
+        opening, around = self._take(), self._path
+        self._deeper(opening)
+        self._path = f"{around}{named.text}."
+        inner = self.any_of()
+        if not self.at("}"):
+            raise problems.QueryError("this brace is not closed", position=opening.at)
+        self._take()
+        self._depth -= 1
+        self._path = around
+        return tree.Nested(f"{around}{named.text}", inner, named.at)
 
     def _parenthesis(self, field: str | None) -> tree.Node:
         opening = self._take()
@@ -107,7 +132,7 @@ class _Parser:
     def _deeper(self, token: lexer.Token) -> None:
         self._depth += 1
         if self._depth > DEEPEST:
-            raise problems.QueryError("too many levels of parentheses", position=token.at)
+            raise problems.QueryError("too many levels of parentheses and braces", position=token.at)
 
     def _wrong(self, message: str) -> NoReturn:
         token = self._tokens[self._place]
@@ -120,11 +145,6 @@ class _Parser:
             hint = "; a closing parenthesis too many?" if self.at(")") else "; join conditions with `and` or `or`"
             token = self._tokens[self._place]
             raise problems.QueryError(f"`{token.shown}` does not belong here{hint}", position=token.at)
-
-
-def _field(token: lexer.Token) -> str:
-    """A field's full name, or a pattern of names."""
-    return token.text if tree.WILD in token.text else fields.resolve(token.text)
 
 
 def _match(field: str | None, token: lexer.Token) -> tree.Node:

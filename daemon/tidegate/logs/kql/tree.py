@@ -62,6 +62,16 @@ class Range:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Nested:
+    """One object of a field's list meets all of a condition, whose fields have names below it."""
+
+    path: str
+    inner: Node
+    """With full names: `items.price`."""
+    at: int = _at()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Not:
     """The other way round."""
 
@@ -82,37 +92,49 @@ class Or:
     parts: tuple[Node, ...]
 
 
-Node: TypeAlias = Everything | Match | Exists | Range | Not | And | Or
+Node: TypeAlias = Everything | Match | Exists | Range | Nested | Not | And | Or
 
 
-def text(node: Node) -> str:  # noqa: PLR0911 - one return a kind
-    """A query that parses to this tree again."""
+def text(node: Node, path: str = "") -> str:  # noqa: PLR0911 - one return a kind
+    """A query that parses to this tree again. `path` is that of the nested condition around it, with a dot."""
     match node:
         case Everything():
             return "*"
         case Match(None, value, phrase, wildcard):
             return _value(value, phrase=phrase, wildcard=wildcard)
         case Match(field, value, phrase, wildcard):
-            return f"{_pattern(str(field))}:{_value(value, phrase=phrase, wildcard=wildcard)}"
+            return f"{_name(str(field), path)}:{_value(value, phrase=phrase, wildcard=wildcard)}"
         case Exists(field):
-            return f"{_pattern(field)}:*"
+            return f"{_name(field, path)}:*"
         case Range(field, op, bound):
-            return f"{_pattern(field)} {op} {_value(bound, phrase=True, wildcard=False)}"
+            return f"{_name(field, path)} {op} {_value(bound, phrase=True, wildcard=False)}"
+        case Nested(below, inner):
+            return f"{_name(below, path)}:{{ {text(inner, below + '.')} }}"
         case Not(inner):
-            return f"not ({text(inner)})"
+            return f"not ({text(inner, path)})"
         case And(parts):
-            return "(" + " and ".join(text(part) for part in parts) + ")"
+            return "(" + " and ".join(text(part, path) for part in parts) + ")"
         case Or(parts):
-            return "(" + " or ".join(text(part) for part in parts) + ")"
+            return "(" + " or ".join(text(part, path) for part in parts) + ")"
+
+
+def _name(field: str, path: str) -> str:
+    return pattern(field.removeprefix(path))
 
 
 def _value(value: str, *, phrase: bool, wildcard: bool) -> str:
     if phrase:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return _pattern(value) if wildcard else _escape(value)
+        return quoted(value)
+    return pattern(value) if wildcard else _escape(value)
 
 
-def _pattern(value: str) -> str:
+def quoted(value: str) -> str:
+    """A phrase."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def pattern(value: str) -> str:
+    """A value or a name without quotes, with its wildcards."""
     return "*".join(_escape(part) for part in value.split(WILD)) if WILD in value else _escape(value)
 
 

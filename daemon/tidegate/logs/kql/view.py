@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tidegate.logs.ecs import fields
@@ -24,6 +24,11 @@ def text(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
+def units(value: str) -> int:
+    """Its length as Java counts it: characters beyond the first 65,536 are two."""
+    return len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def leaves(value: Any) -> list[Any]:
     """What stands at the ends of nested objects."""
     if isinstance(value, Mapping):
@@ -31,6 +36,15 @@ def leaves(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [leaf for below in value for leaf in leaves(below)]
     return [] if value is None else [value]
+
+
+def named(value: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
+    """The same with their full names."""
+    for key, below in value.items():
+        if isinstance(below, Mapping):
+            yield from named(below, f"{name}.{key}")
+        else:
+            yield from ((f"{name}.{key}", leaf) for leaf in leaves(below))
 
 
 class View:

@@ -53,6 +53,7 @@ class DeadLetters:
 def _row(batch: output.Batch, item: output.Rejected, at: str) -> bytes:
     head = {
         "at": at,
+        "output": item.output,
         "status": item.status,
         "reason": item.reason,
         "stream": batch.streams[item.index],

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tidegate.kit import tasks, telemetry
 from tidegate.logs.read import checkpoint, source
-from tidegate.logs.ship import deadletter, instruments, output
+from tidegate.logs.ship import deadletter, fanout, instruments, output
 from tidegate.model import ports
 
 SLICE = 200
@@ -38,7 +38,7 @@ class Delivery:
 
     def __init__(
         self,
-        sink: output.Output,
+        sink: fanout.Fanout,
         letters: deadletter.DeadLetters,
         observers: Sequence[ports.LogObserver],
         clock: ports.Clock,
@@ -50,9 +50,9 @@ class Delivery:
         slots: int,
     ) -> None:
         self.error = ""
-        """What keeps batches from being done with, beside the output itself."""
+        """What keeps batches from being done with, beside the outputs themselves."""
         self.lines = 0
-        """Documents stored so far."""
+        """Documents that every output has stored so far."""
         self._sink = sink
         self._letters = letters
         self._observers = tuple(observers)
@@ -148,44 +148,29 @@ class Delivery:
             await self._show(out)
             if batch.durable:
                 await self._save()
-            rejected = await self._send(out)
+            rejected = await self._sink.send(out)
             if rejected:
                 await self._bury(out, rejected)
         finally:
             self._metrics.in_flight.dec(batch.size)
-        self._metrics.shipped.inc(len(out) - len(rejected))
-        self.lines += len(out) - len(rejected)
+        stored = len(out) - len({item.index for item in rejected})
+        self._metrics.shipped.inc(stored)
+        self.lines += stored
         for ledger in batch.ledgers:
             ledger.stored(batch.number)
 
     async def _show(self, batch: output.Batch) -> None:
-        """Let observers see the documents, some at a time."""
+        """Let observers see the lines, some at a time."""
         if not self._observers:
             return
-        documents = await asyncio.to_thread(batch.documents)
-        for start in range(0, len(documents), SLICE):
+        for start in range(0, len(batch), SLICE):
             for observer in self._observers:
                 try:
-                    observer(documents[start : start + SLICE])
+                    observer(batch.part(start, start + SLICE))
                 except Exception:  # noqa: BLE001 - what counts lines must not keep them from being shipped
                     self._metrics.observers.inc()
                     self._log.exception("a log observer failed")
             await asyncio.sleep(0)
-
-    async def _send(self, batch: output.Batch) -> Sequence[output.Rejected]:
-        attempt = 0
-        while True:
-            try:
-                rejected = await self._sink.send(batch)
-            except Exception as error:  # noqa: BLE001 - an output must not raise; if one does, lines are not lost
-                attempt += 1
-                self._metrics.crashes.inc()
-                self.error = f"{self._sink.name}: {type(error).__name__}: {error}"
-                self._log.exception("sending failed", output=self._sink.name)
-                await self._clock.sleep(tasks.backoff(attempt))
-            else:
-                self.error = ""
-                return rejected
 
     async def _bury(self, batch: output.Batch, rejected: Sequence[output.Rejected]) -> None:
         """Write refused documents to the dead-letter file; until that works, they are not done with."""
@@ -205,6 +190,7 @@ class Delivery:
         self._log.warning(
             "documents were refused",
             count=len(rejected),
+            output=first.output,
             status=first.status,
             reason=first.reason,
             file=str(self._letters.path),

@@ -20,8 +20,10 @@ class Instruments:
         self.lines = counter("lines", "Lines read from files.", ("dataset",))
         self.bytes = counter("read_bytes", "Bytes read from files.", ("dataset",))
         self.events = counter("events", "Documents made from lines.", ("dataset",))
-        self.shipped = counter("shipped", "Documents that the output acknowledged.")
-        self.dead = counter("dead_letters", "Documents that the output refused for good, now in the dead-letter file.")
+        self.shipped = counter("shipped", "Documents that every output acknowledged.")
+        self.dead = counter("dead_letters", "Documents that an output refused for good, now in the dead-letter file.")
+        self.stored = counter("output_stored", "Documents that an output acknowledged.", ("output",))
+        self.refused = counter("output_refused", "Documents that an output refused for good.", ("output", "status"))
         self.cut = counter("cut_lines", "Lines cut because they were too long, and lines left out of too long traces.")
         self.lost = counter("lost_bytes", "Bytes that vanished from files (truncated, deleted) before they were read.")
         self.rewritten = counter("rewritten_files", "Files whose content began anew: truncated or written over.")
@@ -46,7 +48,7 @@ class Instruments:
         self.lag_bytes = gauge("lag_bytes", "Bytes of all files that are not stored yet.", ("dataset",))
         self.lag_seconds = gauge("lag_seconds", "Age of the oldest bytes that are not stored yet.", ("dataset",))
         self.in_flight = gauge("in_flight_bytes", "Bytes of documents in memory, sent or waiting for company.")
-        self.output_error = gauge("output_error", "1 while the output is refusing or unreachable.")
+        self.output_error = gauge("output_error", "1 while an output is refusing or unreachable.", ("output",))
 
     def changed(
         self, dataset: str, unparsed: int, untimed: int, redacted: Mapping[str, int], left_out: Mapping[str, int]

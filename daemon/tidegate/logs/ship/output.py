@@ -28,11 +28,35 @@ class Batch:
     def __len__(self) -> int:
         return len(self.bodies)
 
+    def document(self, number: int) -> dict[str, Any]:
+        """One document as an object."""
+        if self._documents is not None:
+            return self._documents[number]
+        found: dict[str, Any] = orjson.loads(self.bodies[number])
+        return found
+
+    def part(self, start: int, end: int) -> Part:
+        """Some of its documents."""
+        return Part(self, start, self.bodies[start:end])
+
     def documents(self) -> list[dict[str, Any]]:
         """The documents as objects, parsed at the first call only."""
         if self._documents is None:
             self._documents = [orjson.loads(body) for body in self.bodies]
         return self._documents
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """Some documents of a batch; a `ports.LogLines`."""
+
+    batch: Batch
+    start: int
+    bodies: Sequence[bytes]
+
+    def document(self, number: int) -> dict[str, Any]:
+        """One document as an object."""
+        return self.batch.document(self.start + number)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +67,8 @@ class Rejected:
     """Its place in the batch."""
     status: int
     reason: str
+    output: str = ""
+    """Which output refused it; known where there are several."""
 
 
 class Output(Protocol):

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from tidegate.metrics.promql.values import (
 )
 from tidegate.model import series
 
+T = TypeVar("T")
 CHUNK_CELLS = 2_000_000
 """About how many cells (steps x series of the widest selector) are evaluated at once."""
 SAMPLE = 60.0
@@ -90,9 +91,10 @@ class Engine:
         """See `ports.QueryEngine`."""
         return self._with({"experimental": experimental})
 
-    def with_lookback(self, seconds: float) -> Engine:
-        """The same engine with another look-back."""
-        return self._with({"lookback": seconds})
+    def with_times(self, *, lookback: float = 0.0, timeout: float = 0.0) -> Engine:
+        """The same engine with another look-back and timeout, in seconds; 0 leaves its own."""
+        given = {"lookback": lookback, "timeout": timeout}
+        return self._with({name: value for name, value in given.items() if value})
 
     def prepare(self, expr: str) -> PreparedQuery:
         """Parse and compile. Raises `QueryError`: what cannot be parsed, or the name of a form that is not supported.
@@ -190,11 +192,14 @@ class PreparedQuery:
     def instant_annotated(self, at: float) -> tuple[series.Result, notes.Notes]:
         """Like `instant`, with Prometheus' warnings and infos."""
         at_ms = _ms(at)
-        ctx = self._context(np.array([at_ms], np.int64), at_ms, 0, single=True)
         root = self._resolved(0.0, 0.0)
-        with np.errstate(all="ignore"):
+
+        def work(copying: bool) -> tuple[series.Result, Context]:
+            ctx = self._context(np.array([at_ms], np.int64), at_ms, 0, single=True, copying=copying)
             root.plan(ctx, at_ms, at_ms)
-            return _instant(root, ctx), ctx.notes
+            return _instant(root, ctx), ctx
+
+        return _whole(work)
 
     def range_annotated(self, start: float, end: float, step: float) -> tuple[series.Matrix, notes.Notes]:
         """Like `range`, with Prometheus' warnings and infos."""
@@ -208,18 +213,21 @@ class PreparedQuery:
             raise fail("invalid expression type for range query, must be Scalar or instant Vector", kind="bad_data")
         if not len(times):
             return series.Matrix(()), notes.Notes()
-        ctx = self._context(times, _ms(end), interval, single=False)
         root = self._resolved(step, end - start)
-        with np.errstate(all="ignore"):
+
+        def work(copying: bool) -> tuple[series.Matrix, Context]:
+            ctx = self._context(times, _ms(end), interval, single=False, copying=copying)
             root.plan(ctx, int(times[0]), int(times[-1]))
-            return results.matrix(ctx, list(self._chunks(root, ctx))), ctx.notes
+            return results.matrix(ctx, list(self._chunks(root, ctx))), ctx
+
+        return _whole(work)
 
     def _resolved(self, step: float, span: float) -> Node:
         if self._dynamic is None:
             return self._root
         return compiler.compiled(durations.resolved(self._dynamic, step, span))
 
-    def _context(self, times: Times, end: int, interval: int, *, single: bool) -> Context:
+    def _context(self, times: Times, end: int, interval: int, *, single: bool, copying: bool) -> Context:
         options, first = self._options, int(times[0])
         return Context(
             reader=self._reader,
@@ -236,6 +244,8 @@ class PreparedQuery:
             budget=limits.Budget(options.sample_limit, options.timeout, options.timer),
             notes=notes.Notes(),
             sources={},
+            generation=self._reader.pool.generation,
+            copying=copying,
         )
 
     def _chunks(self, root: Node, ctx: Context) -> Iterator[tuple[Times, Vec]]:
@@ -245,6 +255,16 @@ class PreparedQuery:
             ctx.budget.check()
             part = ctx.at(ctx.times[begin : begin + size])
             yield part.times, _vector(root, part)
+
+
+def _whole(work: Callable[[bool], tuple[T, Context]]) -> tuple[T, notes.Notes]:
+    """A result whose samples were not overwritten while it was made: a second try copies them first."""
+    with np.errstate(all="ignore"):
+        for copying in (False, True, True):
+            found, ctx = work(copying)
+            if ctx.generation == ctx.reader.pool.generation and all(guard() for guard in ctx.guards):
+                return found, ctx.notes
+    raise fail("the samples are overwritten faster than the query can read them", kind="execution")
 
 
 def _vector(root: Node, ctx: Context) -> Vec:

@@ -55,7 +55,13 @@ def load(ctx: Context, matchers: tuple[alerts.Matcher, ...], start: int, end: in
         ctx.budget.spend(error.samples)
         raise
     ctx.budget.spend(sum(block.values.size for block in selection.blocks))
-    return selection
+    if not ctx.copying:
+        ctx.guards.append(selection.intact)
+        return selection
+    copied = selection.copied()
+    whole = selection.intact()
+    ctx.guards.append(lambda: whole)
+    return copied
 
 
 class InstantSelector(VectorNode):

@@ -7,7 +7,7 @@ Scalars are plain float arrays [steps]. Nothing here knows an operator or a func
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -89,6 +89,12 @@ class Context:
     notes: notes.Notes
     sources: dict[int, panels.Source]
     """What each selector selected, by the selector's identity; filled by `Node.plan` before anything is evaluated."""
+    generation: int = 0
+    """Of the string pool, when the evaluation began."""
+    copying: bool = False
+    """Whether samples are copied before they are used: they were overwritten while an earlier try used them."""
+    guards: list[Callable[[], bool]] = dataclasses.field(default_factory=list)
+    """Each says whether what a selector selected is still what it was."""
 
     @property
     def steps(self) -> int:

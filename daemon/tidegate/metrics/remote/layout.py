@@ -44,6 +44,7 @@ class Layout:
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
         self._epoch = 0
+        self._generation = 0
         self._codes = np.zeros((0, 0), np.int32)
         self._known = np.zeros(0, np.bool_)
         self._kept = np.zeros(0, np.bool_)
@@ -97,6 +98,8 @@ class Layout:
         """Columns were given back, and perhaps to others: those whose label set changed are not known any more."""
         fresh = of.index.everything(self._known.size)
         before = np.zeros_like(fresh)
-        before[: self._codes.shape[0], : self._codes.shape[1]] = self._codes
+        if of.index.generation == self._generation:  # else a code may stand for another text
+            before[: self._codes.shape[0], : self._codes.shape[1]] = self._codes
+        self._generation = of.index.generation
         self._known &= ~(fresh != before).any(axis=1)
         self._codes, self._epoch = fresh, of.epoch

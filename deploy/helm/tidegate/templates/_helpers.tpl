@@ -126,8 +126,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if not (or .Values.server.enabled .Values.agent.enabled) -}}
 {{- fail "nothing to install: set server.enabled or agent.enabled" -}}
 {{- end -}}
-{{- if and .Values.agent.enabled (not (dig "logs" "elasticsearch" "urls" list .Values.config)) -}}
-{{- fail "the agent needs somewhere to ship to: set config.logs.elasticsearch.urls, or agent.enabled=false" -}}
+{{- $outputs := list (dig "logs" "elasticsearch" "urls" list .Values.config) -}}
+{{- range $output, $field := dict "logstash" "url" "otlp" "url" "cloudwatch" "group" "google" "project" "azure" "endpoint" "file" "path" -}}
+{{- $outputs = append $outputs (dig "logs" $output $field "" $.Values.config) -}}
+{{- end -}}
+{{- if and .Values.agent.enabled (not (compact $outputs)) -}}
+{{- fail "the agent needs somewhere to ship to: set config.logs.elasticsearch.urls or another output of logs, or agent.enabled=false" -}}
 {{- end -}}
 {{- range $key := list "data_dir" -}}
 {{- if hasKey $.Values.config $key -}}

@@ -1,0 +1,1 @@
+"""The outputs beside Elasticsearch, one file each."""

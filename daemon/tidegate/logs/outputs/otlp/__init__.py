@@ -1,0 +1,1 @@
+"""OpenTelemetry logs over HTTP: records from ECS documents, two ways of writing them, and the exchange."""

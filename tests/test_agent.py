@@ -1,0 +1,46 @@
+"""The agent process: where it ships to, and what it says without a destination."""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+
+import pytest
+
+from tests.faults import fronts, outrig, peers
+from tidegate import agent
+from tidegate.model import problems
+
+
+def config(folder: pathlib.Path, outputs: str) -> pathlib.Path:
+    path = folder / "tidegate.yaml"
+    path.write_text(
+        "data_dir: data\nweb: {listen: '127.0.0.1:0'}\n"
+        f"logs:\n  inputs: [{{paths: ['*.log']}}]\n  poll_interval: 50ms\n{outputs}"
+    )
+    return path
+
+
+async def test_ships_to_outputs_without_elasticsearch(tmp_path: pathlib.Path) -> None:
+    peer = peers.Otlp()
+    (tmp_path / "app.log").write_text("".join(f'{{"msg":"seq={n}"}}\n' for n in range(20)))
+    async with fronts.http(peer) as url:
+        path = config(tmp_path, f"  otlp: {{url: '{url}/v1/logs'}}\n  file: {{path: out/lines.json}}\n")
+        said: list[str] = []
+        stop = asyncio.Event()
+        running = asyncio.create_task(agent.run(path, {}, stop, said.append))
+        for _ in range(1000):
+            if len(peer.texts) == 20:
+                break
+            await asyncio.sleep(0.01)
+        stop.set()
+        await running
+    assert sorted(outrig.names(peer).values()) == [1] * 20
+    assert (tmp_path / "out/lines.json").read_bytes().count(b"\n") == 20
+    assert said[0].endswith("agent: *.log to otlp, file")
+
+
+def test_an_agent_without_a_destination_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(problems.ConfigError) as caught:
+        agent.Agent(config(tmp_path, ""), {})
+    assert [each.code for each in caught.value.problems] == ["logs-no-output"]

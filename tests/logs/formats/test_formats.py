@@ -280,3 +280,14 @@ def test_paths_of_containers() -> None:
     docker_path = f"/var/lib/docker/containers/{'b' * 64}/{'b' * 64}-json.log"
     assert encode.container_of(docker_path) == {"container": {"id": "b" * 64}}
     assert encode.container_of("/var/log/app.log") == {}
+
+
+def test_a_label_too_long_for_an_index_is_cut() -> None:
+    line = base.Line("m", labels={"a": "x" * 28_000, "b": "漢" * 10_000, "c": "y" * 28_001})
+    assert base.shorten(line)
+    assert {name: len(text.encode()) for name, text in (line.labels or {}).items()} == {
+        "a": 28_000,
+        "b": 27_999,
+        "c": 28_000,
+    }
+    assert not base.shorten(line)

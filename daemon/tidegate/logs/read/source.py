@@ -327,6 +327,9 @@ class Source:
             self._untold(line)
         if time and not (line.zoned and line.time):
             line.time = time
+        if len(raw) > base.LONGEST_LABEL and base.shorten(line):
+            self._chunk.cut += 1
+            cut = True
         rules = self.input.multiline
         if line.structured or not rules.enabled:
             if pending is not None:

@@ -69,7 +69,6 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
     out = base.Line(_NONE, structured=True)
     labels: dict[str, str] = {}
     fields: dict[str, str] = {}
-    known: dict[str, Any] = {}
     weak = ""
     for key, item in value.items():
         role = _ROLES.get(key)
@@ -79,24 +78,23 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
             if (kind is str or kind is int) and "." not in key and key and key not in labels:
                 labels[key] = item if kind is str else str(item)
             elif item is not None:
-                _label(labels, known, key, item, 0)
+                _label(labels, out, key, item, 0)
         elif role is _FIELD:
             name = FIELDS[key]
             if type(item) is str and item and name not in fields:
                 fields[name] = item
             elif item is not None:
-                _label(labels, known, key, item, 0)
+                _label(labels, out, key, item, 0)
         elif role is _WEAK_MESSAGE and not weak and type(item) is str:
             weak = key
-        elif role is not _DROPPED and item is not None and not _known(out, fields, labels, known, role, key, item):
-            _label(labels, known, key, item, 0)
+        elif role is not _DROPPED and item is not None and not _known(out, fields, labels, role, key, item):
+            _label(labels, out, key, item, 0)
     if weak:
-        _settle(out, labels, known, weak, value[weak])
+        _settle(out, labels, weak, value[weak])
     if out.message is _NONE:
         out.message = base.text(raw)
     out.labels = labels or None
     out.fields = fields or None
-    out.known = known or None
     return out
 
 
@@ -104,7 +102,6 @@ def _known(
     out: base.Line,
     fields: dict[str, str],
     labels: dict[str, str],
-    known: dict[str, Any],
     role: str,
     key: str,
     item: object,
@@ -121,15 +118,15 @@ def _known(
         return not out.untimed
     if role is _ERROR:
         return _error(fields, item)
-    return role is _GROUP and _group(out, fields, labels, known, key, item)
+    return role is _GROUP and _group(out, fields, labels, key, item)
 
 
-def _settle(out: base.Line, labels: dict[str, str], known: dict[str, Any], key: str, text: str) -> None:
+def _settle(out: base.Line, labels: dict[str, str], key: str, text: str) -> None:
     """`event` and the like are the message only where nothing better is."""
     if out.message is _NONE:
         out.message = text
     else:
-        _label(labels, known, key, text, 0)
+        _label(labels, out, key, text, 0)
 
 
 def _time(out: base.Line, item: object) -> bool:
@@ -168,9 +165,7 @@ def _error(fields: dict[str, str], item: object) -> bool:
     return True
 
 
-def _group(
-    out: base.Line, fields: dict[str, str], labels: dict[str, str], known: dict[str, Any], key: str, item: object
-) -> bool:
+def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: str, item: object) -> bool:
     """A nested ECS object (`{"service": {"name": ...}}`), or a plain text under the same name."""
     if isinstance(item, str) and key in _PLAIN_GROUPS:
         fields.setdefault(_PLAIN_GROUPS[key], item)
@@ -182,21 +177,22 @@ def _group(
             elif name in FIELDS and isinstance(part, str):
                 fields.setdefault(FIELDS[name], part)
             elif part is not None and name not in _IGNORED:
-                _label(labels, known, name, part, 1)
+                _label(labels, out, name, part, 1)
     else:
         return key in _IGNORED
     return True
 
 
-def _label(labels: dict[str, str], known: dict[str, Any], key: str, item: object, depth: int) -> None:
+def _label(labels: dict[str, str], out: base.Line, key: str, item: object, depth: int) -> None:
     """Put a value into the ECS field of its name, or under `labels`, with dots replaced and objects flattened."""
     if type(item) is dict and item and depth < _DEEPEST:
         for inner, part in item.items():
             if part is not None:
-                _label(labels, known, f"{key}.{inner}", part, depth + 1)
+                _label(labels, out, f"{key}.{inner}", part, depth + 1)
         return
-    if "." in key and key not in known and (value := types.value(key, item)) is not None:
-        known[key] = value
+    if "." in key and (out.known is None or key not in out.known) and (value := types.value(key, item)) is not None:
+        out.known = out.known or {}
+        out.known[key] = value
         return
     name = _indexable(key).replace(".", "_") or "_"
     while name in labels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from tidegate.kit import lag, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.inputs import listening
 from tidegate.logs.outputs import build
 from tidegate.logs.ship import output
 from tidegate.metrics import nothing
@@ -56,15 +58,18 @@ class Agent:
         self.lag = lag.LoopLag(self.registry)
         self.counters = counters.LogCounters(None, self.schedule, self.clock, self.registry)
         self.outputs = self._outputs(given.logs, loaded.folder)
+        data = loaded.resolve(given.data_dir)
+        self.inputs = listening.Inputs(given.logs, data, loaded.folder, self.clock, self.registry)
         self.shipper = agent.LogAgent(
             given.logs,
-            loaded.resolve(given.data_dir),
+            data,
             loaded.folder,
             self.outputs,
             [self.counters.observe],
             self.clock,
             self.registry,
             host=environ.get("TIDEGATE_NODE_NAME", ""),
+            spools=self.inputs,
         )
         self.web = server.Server(bare.build(self.registry, tuple, self._unhealthy), given.web.listen)
         telemetry.process_metrics(self.registry)
@@ -77,6 +82,7 @@ class Agent:
             ("loop lag", self.lag.run),
             ("log metrics", self.counters.run),
             ("log agent", self.shipper.run),
+            ("log inputs", functools.partial(self.inputs.run, self.shipper)),
             ("watcher", self._watch),
         ]
         running = [asyncio.create_task(self.supervisor.run(name, part), name=name) for name, part in parts]
@@ -108,6 +114,7 @@ class Agent:
         """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
         fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
+        self.inputs.reload(fresh.settings.logs)
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.plan = fresh
 
@@ -128,6 +135,6 @@ class Agent:
 
     def _greeting(self) -> str:
         given = self.plan.settings.logs
-        paths = ", ".join(path for one in given.inputs for path in one.paths) or "nothing"
+        taken = [path for one in given.inputs for path in one.paths] + list(self.inputs.running)
         where = ", ".join((*given.elasticsearch.urls, *build.names(given)))
-        return f"Tidegate {tidegate.__version__} agent: {paths} to {where}"
+        return f"Tidegate {tidegate.__version__} agent: {', '.join(taken) or 'nothing'} to {where}"

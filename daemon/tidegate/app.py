@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import pathlib
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
 from tidegate.logs.elasticsearch import bulk, search
+from tidegate.logs.inputs import listening
 from tidegate.logs.local_store import local
 from tidegate.logs.outputs import build
 from tidegate.logs.ship import output
@@ -167,8 +169,10 @@ class App:
             store = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
             folder = self.plan.loaded.folder
             self.others = build.outputs(given, folder, self.clock, self.registry)
+            self.inputs = listening.Inputs(given, data, folder, self.clock, self.registry)
+            outputs, observers = [store, *self.others], [self.counters.observe]
             self.shipper = agent.LogAgent(
-                given, data, folder, [store, *self.others], [self.counters.observe], self.clock, self.registry
+                given, data, folder, outputs, observers, self.clock, self.registry, spools=self.inputs
             )
 
     def _build_stages(self, data: pathlib.Path) -> None:
@@ -291,7 +295,12 @@ class App:
             ("sweeper", self._sweep),
             ("watcher", self._watch),
         ]
-        return found + ([("log agent", self.shipper.run)] if self.shipper else [])
+        if self.shipper:
+            found += [
+                ("log agent", self.shipper.run),
+                ("log inputs", functools.partial(self.inputs.run, self.shipper)),
+            ]
+        return found
 
     def _start(self, name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return asyncio.create_task(self.supervisor.run(name, part), name=name)
@@ -329,6 +338,7 @@ class App:
         self.store.need(self.rules.needs())
         if self.shipper:
             self.shipper.set_inputs(given.logs.inputs)
+            self.inputs.reload(given.logs)
         self.silences.reload(given.alerts.silence_retention)
         self.book.reload(_retention(given))
         api.reload(self.starlette, self._web_settings(given))

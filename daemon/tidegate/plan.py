@@ -18,6 +18,7 @@ from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
 from tidegate.kit import access, config
 from tidegate.logs import checks, kql
+from tidegate.logs.inputs import listening
 from tidegate.metrics.remote import build, datasource, writer
 from tidegate.model import ports, problems, rules, settings
 from tidegate.notify import integration, receivers
@@ -51,6 +52,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     given, document = loaded.settings, loaded.document
     wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document, given.probes))
     wrong += checks.inputs(given.logs.inputs, document)
+    wrong += listening.check(given.logs.receive, loaded.folder, document)
 
     def checked(work: Callable[[], T]) -> T | None:
         try:

@@ -16,6 +16,7 @@ import orjson
 from tidegate.kit import clock, telemetry
 from tidegate.logs import agent
 from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.inputs import listening
 from tidegate.model import settings
 
 
@@ -27,10 +28,12 @@ async def main(path: pathlib.Path) -> None:
     time = clock.SystemClock()
     output = bulk.ElasticsearchOutput(config.elasticsearch, time, registry)
     folder = pathlib.Path(given["folder"])
-    made = agent.LogAgent(config, pathlib.Path(given["data_dir"]), folder, [output], [], time, registry, host="test")
+    data = pathlib.Path(given["data_dir"])
+    received = listening.Inputs(config, data, folder, time, registry)
+    made = agent.LogAgent(config, data, folder, [output], [], time, registry, host="test", spools=received)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    running = asyncio.create_task(made.run())
+    running = asyncio.create_task(_both(made, received))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     running.cancel()
@@ -38,6 +41,12 @@ async def main(path: pathlib.Path) -> None:
         await running
     await made.close(5.0)
     await output.close()
+
+
+async def _both(made: agent.LogAgent, received: listening.Inputs) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(made.run())
+        group.create_task(received.run(made))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pathlib
 import re
 import socket
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tidegate.kit import tasks, telemetry
 from tidegate.logs.read import checkpoint, files, roster, rotations, source, tail
@@ -30,6 +30,17 @@ LETTERS = "dead letters"
 _NAME = re.compile(r"[^A-Z\\/*?\"<>| ,#:\-]{1,100}")
 Result = TypeVar("Result")
 _Steps = list[tuple[roster.Watched, list[source.Chunk], Exception | None]]
+
+
+class Spools(Protocol):
+    """Who writes files of our own that are to be read, and removes them when they are stored."""
+
+    @property
+    def files(self) -> Sequence[settings.LogInput]:
+        """What to read."""
+
+    async def stored(self, entries: Sequence[checkpoint.Entry]) -> None:
+        """A checkpoint is on disk."""
 
 
 class LogAgent:
@@ -51,10 +62,11 @@ class LogAgent:
         registry: telemetry.Registry,
         *,
         host: str = "",
+        spools: Spools | None = None,
     ) -> None:
-        check(config.inputs)
+        self._spools = spools
         self._config = config
-        self._inputs = config.inputs
+        self._inputs: tuple[settings.LogInput, ...] = ()
         self._state = data_dir / FOLDER
         self._folder = str(folder)
         self._clock = clock
@@ -86,6 +98,11 @@ class LogAgent:
         self._wanted = 0
         self._done = 0
         self._closed = False
+        self._reading = asyncio.Lock()
+        """Held while a step may be under way in a thread."""
+        self.ready = asyncio.Event()
+        """Set once the checkpoint was read: from then on it is known how far each file was read."""
+        self.set_inputs(config.inputs)
 
     async def run(self) -> None:
         """Ship until cancelled; then call `close`. May be run again after a crash: it goes on where it was."""
@@ -114,9 +131,16 @@ class LogAgent:
 
     def set_inputs(self, inputs: Sequence[settings.LogInput]) -> None:
         """Go on with other inputs, from the next look at the files. Raises `ConfigError`, with the old ones in force."""
-        check(inputs)
-        self._inputs = tuple(inputs)
+        wanted = (*inputs, *(self._spools.files if self._spools else ()))
+        check(wanted)
+        self._inputs = wanted
         self._next_scan = 0.0
+
+    async def abandon(self, path: str, first_digest: str) -> int:
+        """Read no more of a file of ours that begins so, and say how far it was read; what was read is still shipped."""
+        watched = self._roster.abandon(path, first_digest)
+        async with self._reading:
+            return watched.ledger.position if watched else 0
 
     def streams(self) -> Sequence[ports.StreamStatus]:
         """One status for each file, and one for each output."""
@@ -158,9 +182,10 @@ class LogAgent:
         more = False
         while due:
             await self._delivery.room()
-            results = await _finish(asyncio.to_thread(_steps, due, self._clock.now()))
-            for watched, chunks, error in results:
-                more = await self._take(watched, chunks, error) or more
+            async with self._reading:
+                results = await _finish(asyncio.to_thread(_steps, due, self._clock.now()))
+                for watched, chunks, error in results:
+                    more = await self._take(watched, chunks, error) or more
             due = due[len(results) :]
             self._delivery.flush_due()
             self._roster.close_some(self._config.max_open_files)
@@ -310,6 +335,7 @@ class LogAgent:
         if lost:
             self._metrics.lost.inc(lost)
             self._log.warning("files vanished before they were read to their end", lost_bytes=lost)
+        self.ready.set()
 
     async def _keep_saving(self) -> None:
         while True:
@@ -328,6 +354,8 @@ class LogAgent:
             self._error = text
         else:
             self._error, self._saved = "", entries
+            if self._spools is not None:
+                await self._spools.stored(entries)
 
 
 def check(inputs: Sequence[settings.LogInput]) -> None:
@@ -362,7 +390,7 @@ def _steps(due: Sequence[roster.Watched], now: float) -> _Steps:
     read = 0
     for watched in due:
         chunks: list[source.Chunk] = []
-        error = _collect(watched, chunks, now)
+        error = None if watched.abandoned else _collect(watched, chunks, now)
         done.append((watched, chunks, error))
         read += sum(chunk.read for chunk in chunks)
         if read >= STEP_BYTES:

@@ -14,6 +14,7 @@ import pydantic
 from tidegate.model import logoutputs, processing
 from tidegate.model.httpclient import HttpClient
 from tidegate.model.probing import Probes
+from tidegate.model.receiving import Receive
 from tidegate.model.remotewrite import RemoteWrite
 from tidegate.model.scraping import Job, Scrape
 from tidegate.model.section import Duration, Section, seconds
@@ -93,9 +94,11 @@ class LogInput(Section):
     """Patterns, e.g. `/var/log/containers/*.log`; `**` goes into folders."""
     exclude: tuple[str, ...] = ()
     """Patterns of files that are not ours to read."""
-    format: Literal["auto", "cri", "docker", "json", "logfmt", "plain", "access", "regex", "grok", "key_value"] = "auto"
-    """How a line is written. `auto` decides line by line; `cri` and `docker` look at the format inside too. See
-    [formats](logs.md#formats).
+    format: Literal[
+        "auto", "cri", "docker", "json", "logfmt", "plain", "access", "regex", "grok", "key_value", "spool"
+    ] = "auto"
+    """How a line is written. `auto` decides line by line; `cri` and `docker` look at the format inside too; `spool` is
+    what our own inputs write. See [formats](logs.md#formats).
     """
     pattern: str = ""
     """The RE2 pattern of `format: regex`, or the grok pattern of `format: grok`."""
@@ -176,6 +179,8 @@ class Logs(Section):
 
     inputs: tuple[LogInput, ...] = ()
     """What to tail."""
+    receive: Receive = Receive()
+    """What is sent to us: syslog, OTLP, HTTP, journald."""
     elasticsearch: Elasticsearch = Elasticsearch()
     """Where lines go; without `urls` they stay in the embedded store."""
     kibana: Kibana = Kibana()

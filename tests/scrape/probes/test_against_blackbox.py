@@ -35,7 +35,7 @@ def modules(authority: pathlib.Path) -> dict[str, dict[str, object]]:
     over = {"query_name": "shop.example", "query_type": "A", "transport_protocol": "tcp", "dns_over_tls": True}
     found["dns-dot"] = {"prober": "dns", "dns": over | {"tls_config": unchecked}}
     found |= {f"icmp-{name}": {"prober": "icmp", "icmp": case["icmp"]} for name, case in ICMP.items()}
-    return {name: {"timeout": "2s", **module} for name, module in found.items()}
+    return {name: {"timeout": "6s", **module} for name, module in found.items()}
 
 
 class Both:
@@ -116,7 +116,7 @@ async def test_http_through_a_proxy(
     async with peers.tcp(peers.proxy) as place, peers.http(certificates.good) as safe:
         fields = {"proxy_url": f"http://{user}@{place}", "skip_resolve_phase_with_proxy": skip}
         fields |= {"tls_config": {"ca_file": str(certificates.authority)}, "preferred_ip_protocol": "ip4"}
-        given: dict[str, dict[str, object]] = {"proxied": {"prober": "http", "timeout": "2s", "http": fields}}
+        given: dict[str, dict[str, object]] = {"proxied": {"prober": "http", "timeout": "6s", "http": fields}}
         exporter = await asyncio.to_thread(blackbox.Server, yaml.safe_dump({"modules": given}))
         try:
             for target in (f"http://{site}/away", f"https://{safe}/", f"https://{safe}/redirect/2"):

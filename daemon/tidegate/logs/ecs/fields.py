@@ -49,6 +49,8 @@ _TYPES: Final[Mapping[Kind, str]] = {
         source.bytes source.packets source.port destination.bytes destination.packets destination.port network.bytes
         network.packets host.uptime""",
     "keyword": """
+        log.syslog.facility.name log.syslog.severity.name log.syslog.hostname log.syslog.appname log.syslog.procid
+        log.syslog.msgid log.syslog.version
         log.level log.logger log.flags log.iostream log.file.path log.origin.file.name log.origin.function service.name
         service.version service.environment service.id service.node.name service.type host.name host.hostname host.id
         host.architecture event.dataset event.action event.category event.code event.id event.kind event.module

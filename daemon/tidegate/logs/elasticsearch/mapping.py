@@ -26,6 +26,18 @@ FALLBACKS: dict[str, dict[str, Any]] = {
 }
 """Field types that a server may lack, and what does instead."""
 
+_RECEIVED = (
+    *("log.syslog.facility.name", "log.syslog.severity.name", "log.syslog.hostname", "log.syslog.appname"),
+    *("log.syslog.procid", "log.syslog.msgid", "log.syslog.version", "process.name", "process.executable"),
+    *("source.address", "host.id", "host.architecture", "service.node.name"),
+    *("event.action", "event.code"),
+)
+_RECEIVED_NUMBERS = (
+    *("log.syslog.priority", "log.syslog.facility.code", "log.syslog.severity.code"),
+    *("process.pid", "source.port"),
+)
+"""Fields of lines that are sent to us."""
+
 
 def _keyword() -> dict[str, Any]:
     return {"type": "keyword", "ignore_above": fields_.LONGEST_KEYWORD}
@@ -55,7 +67,8 @@ def properties() -> dict[str, Any]:
         "kubernetes.container.name",
         "ecs.version",
     )
-    fields: dict[str, Any] = {name: _keyword() for name in keywords}
+    fields: dict[str, Any] = {name: _keyword() for name in (*keywords, *_RECEIVED)}
+    fields.update((name, {"type": "long"}) for name in _RECEIVED_NUMBERS)
     fields["@timestamp"] = {"type": "date"}
     fields["event.created"] = {"type": "date"}
     fields["message"] = {"type": "match_only_text"}
@@ -65,7 +78,9 @@ def properties() -> dict[str, Any]:
         "ignore_above": fields_.LONGEST_LABEL,
         "fields": {"text": {"type": "match_only_text"}},
     }
+    fields["process.command_line"] = {"type": "wildcard", "ignore_above": fields_.LONGEST_LABEL}
     fields["log.offset"] = {"type": "long"}
+    fields["log.syslog.structured_data"] = {"type": "flattened", "ignore_above": fields_.LONGEST_LABEL}
     fields["labels"] = {"type": "flattened", "ignore_above": fields_.LONGEST_LABEL}
     fields["data_stream.type"] = {"type": "constant_keyword", "value": "logs"}
     fields["data_stream.dataset"] = {"type": "constant_keyword"}

@@ -40,6 +40,8 @@ class Line:
     """Further ECS fields by dotted name, their values of the types that `ecs.types` asks."""
     untimed: bool = False
     """Whether the line has a time that nobody can read."""
+    extra: dict[str, Any] | None = None
+    """ECS objects of what was received over a network, nested; only `ecs.received` takes them."""
 
 
 def text(raw: bytes) -> str:

@@ -11,7 +11,7 @@ import functools
 import zoneinfo
 from collections.abc import Callable
 
-from tidegate.logs.formats import access, auto, base, cri, docker, json, logfmt, pairs, pattern, plain, times
+from tidegate.logs.formats import access, auto, base, cri, docker, json, logfmt, pairs, pattern, plain, spool, times
 from tidegate.model import problems, settings
 
 
@@ -42,6 +42,8 @@ def of(input_: settings.LogInput) -> Choice:
         made.split, made.parse = auto.split, auto.parse
     elif name in ("cri", "docker"):
         made.split, made.parse = (cri.split if name == "cri" else docker.split), auto.parse
+    elif name == "spool":
+        made.split, made.parse = spool.split, spool.parse
     elif name != "plain":
         made.split = None if name in ("json", "logfmt") else auto.split
         made.parse = _or_text(_parser(input_), made)

@@ -183,6 +183,19 @@ def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: 
     return True
 
 
+def label(labels: dict[str, str], key: str, item: object, depth: int = 0) -> None:
+    """Put a value under `labels`, with dots in its name replaced and objects flattened."""
+    if type(item) is dict and item and depth < _DEEPEST:
+        for inner, part in item.items():
+            if part is not None:
+                label(labels, f"{key}.{inner}", part, depth + 1)
+        return
+    name = _indexable(key).replace(".", "_") or "_"
+    while name in labels:
+        name += "_"
+    labels[name] = item if type(item) is str else _text(item)
+
+
 def _label(labels: dict[str, str], out: base.Line, key: str, item: object, depth: int) -> None:
     """Put a value into the ECS field of its name, or under `labels`, with dots replaced and objects flattened."""
     if type(item) is dict and item and depth < _DEEPEST:
@@ -194,10 +207,7 @@ def _label(labels: dict[str, str], out: base.Line, key: str, item: object, depth
         out.known = out.known or {}
         out.known[key] = value
         return
-    name = _indexable(key).replace(".", "_") or "_"
-    while name in labels:
-        name += "_"
-    labels[name] = item if type(item) is str else _text(item)
+    label(labels, key, item, depth)
 
 
 def _indexable(name: str) -> str:

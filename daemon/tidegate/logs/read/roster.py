@@ -34,6 +34,8 @@ class Watched:
     """Whether a pattern leads to it."""
     wanted: bool = True
     """False when the inputs no longer ask for a file that is still there."""
+    abandoned: bool = False
+    """Given up by whoever writes it: never read again, though it may still be there."""
     seen: tuple[int, int] | None = None
     """Size and time of change at the last step."""
     now: tuple[int, int] = (0, 0)
@@ -138,7 +140,8 @@ class Roster:
             if key not in found and watched.present:
                 watched.present = False
                 watched.left_at = now
-                watched.wanted = any(files.claims(each, self._folder, watched.source.path) for each in inputs)
+                claimed = any(files.claims(each, self._folder, watched.source.path) for each in inputs)
+                watched.wanted = claimed and not watched.abandoned
                 turned.add(watched.source.path)
         self._fresh = False
         return turned
@@ -196,6 +199,14 @@ class Roster:
     def due(self, now: float) -> list[Watched]:
         """Files with something to do, those that waited longest first."""
         return [watched for watched in self.watched.values() if self._is_due(watched, now)]
+
+    def abandon(self, path: str, first_digest: str) -> Watched | None:
+        """Read no more of the file at a path that begins so."""
+        for watched in self.watched.values():
+            if watched.real == path and watched.entry().first_digest == first_digest:
+                watched.abandoned, watched.wanted = True, False
+                return watched
+        return None
 
     def let_go(self, watched: Watched, now: float) -> None:
         """Stop following a file, and remember it."""
@@ -281,7 +292,7 @@ class Roster:
         return True
 
     def _update(self, watched: Watched, file: files.Found, now: float) -> None:
-        watched.present = watched.wanted = True
+        watched.present, watched.wanted = True, not watched.abandoned
         tail = watched.source.tail
         if file.path != tail.path or not watched.real:
             tail.path = file.path

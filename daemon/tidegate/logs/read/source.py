@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tidegate.logs.ecs import encode
+from tidegate.logs.ecs import encode, received
 from tidegate.logs.formats import base, choice, multiline, times
 from tidegate.logs.process import limits, redact
 from tidegate.logs.read import checkpoint, files, tail
@@ -114,7 +114,7 @@ class Source:
             self._limits.omitted = omitted
         static = encode.Static.of(input_, self.path, self.host)
         self._stream = static.stream
-        self._encoder = encode.Encoder(static)
+        self._encoder = received.Encoder(static) if input_.format == "spool" else encode.Encoder(static)
 
     @property
     def key(self) -> files.Key:

@@ -19,7 +19,7 @@ from elasticsearch import Elasticsearch, helpers
 
 from tidegate.logs.ecs import encode
 from tidegate.logs.elasticsearch import bulk
-from tidegate.logs.formats import auto
+from tidegate.logs.formats import auto, cri
 from tidegate.logs.read import files, source
 from tidegate.logs.ship import output
 from tidegate.model import settings
@@ -91,7 +91,7 @@ def ours(path: pathlib.Path, *, compress: bool) -> Figure:
 
 def actions(path: pathlib.Path) -> collections.abc.Iterator[dict[str, Any]]:
     """The same documents as objects, from the same parsers."""
-    split, parse = auto.choose("cri")
+    split, parse = cri.split, auto.parse
     static = encode.Static.of(INPUT, POD, "node-1")
     rest = {
         "host": {"name": "node-1"},
@@ -102,7 +102,6 @@ def actions(path: pathlib.Path) -> collections.abc.Iterator[dict[str, Any]]:
     stat = path.stat()
     name = files.file_id((stat.st_dev, stat.st_ino), b"", "node-1", 0)
     offset = 0
-    assert split is not None
     with path.open("rb", buffering=1024 * 1024) as file:
         for raw in file:
             wrapped = split(raw[:-1])

@@ -17,7 +17,7 @@ from tidegate.alerts import routing
 from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
 from tidegate.kit import access, config
-from tidegate.logs import kql
+from tidegate.logs import checks, kql
 from tidegate.logs.inputs import check as inputs_
 from tidegate.logs.outputs import extras
 from tidegate.metrics.remote import build, datasource, writer
@@ -52,6 +52,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     loaded = config.load(path, environ)
     given, document = loaded.settings, loaded.document
     wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document, given.probes))
+    wrong += checks.inputs(given.logs.inputs, document)
     wrong += inputs_.problems_of(given.logs.receive, loaded.folder, document)
 
     def checked(work: Callable[[], T]) -> T | None:

@@ -242,6 +242,7 @@ class LogAgent:
             self._metrics.bytes.labels(dataset).inc(chunk.read)
             self._metrics.events.labels(dataset).inc(len(chunk.ids))
             self._metrics.cut.inc(chunk.cut)
+            self._metrics.changed(dataset, chunk.unparsed, chunk.untimed, chunk.redacted, chunk.left_out)
             watched.lines += chunk.lines
             watched.more = watched.more or chunk.more
         watched.take_over()

@@ -8,7 +8,7 @@ from tidegate.kit import telemetry
 from tidegate.logs import kql
 from tidegate.logs.count import counters
 from tidegate.logs.ecs import encode, lines
-from tidegate.logs.formats import auto, base, times
+from tidegate.logs.formats import base, choice, times
 from tidegate.logs.kql import matcher, meaning
 from tidegate.model import logs, ports, rules, settings
 
@@ -30,12 +30,14 @@ class Lines:
         """A line is written at a time, not earlier than the last one."""
         self.until(at)
         self._now = at
-        split, parse = auto.choose(source.format)
+        chosen = choice.of(source)
         whole = raw.encode()
-        wrapped = split(whole) if split else None
-        line = parse(wrapped.content if wrapped else whole)
+        wrapped = chosen.split(whole) if chosen.split else None
+        line = chosen.parse(wrapped.content if wrapped else whole)
         encoder = encode.Encoder(encode.Static.of(source, source.paths[0], "localhost"))
         encoder.created(times.stamp(at))
+        if not line.zoned:
+            chosen.settle(line, times.stamp(at))
         if wrapped and wrapped.time and not line.zoned:
             line.time = wrapped.time
         document = orjson.loads(encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else ""))

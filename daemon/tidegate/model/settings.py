@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from tidegate.model import logoutputs
+from tidegate.model import logoutputs, processing
 from tidegate.model.httpclient import HttpClient
 from tidegate.model.probing import Probes
 from tidegate.model.receiving import Receive
@@ -80,7 +80,7 @@ class Multiline(Section):
     """Joining of lines into one event."""
 
     enabled: bool = True
-    """Join stack traces (Java, Python, Go, Node, .NET) to the line above them."""
+    """Join stack traces (Java, Python, Go, Node, .NET, Ruby) to the line above them."""
     max_lines: int = 500
     """A longer trace is cut, and the cut is marked."""
     flush_after: Duration = 2.0
@@ -94,10 +94,22 @@ class LogInput(Section):
     """Patterns, e.g. `/var/log/containers/*.log`; `**` goes into folders."""
     exclude: tuple[str, ...] = ()
     """Patterns of files that are not ours to read."""
-    format: Literal["auto", "cri", "docker", "json", "logfmt", "plain", "spool"] = "auto"
-    """How a line is written. `auto` decides line by line; `cri` and `docker` look at the format inside too; `spool` is what
-    our own inputs write.
+    format: Literal[
+        "auto", "cri", "docker", "json", "logfmt", "plain", "access", "regex", "grok", "key_value", "spool"
+    ] = "auto"
+    """How a line is written. `auto` decides line by line; `cri` and `docker` look at the format inside too; `spool` is
+    what our own inputs write. See [formats](logs.md#formats).
     """
+    pattern: str = ""
+    """The RE2 pattern of `format: regex`, or the grok pattern of `format: grok`."""
+    patterns: dict[str, str] = {}
+    """Grok patterns of your own, by name."""
+    pair_separator: str = pydantic.Field(default=" ", min_length=1)
+    """What stands between two pairs, with `format: key_value`."""
+    value_separator: str = pydantic.Field(default="=", min_length=1)
+    """What stands between a name and its value, with `format: key_value`."""
+    timezone: str = ""
+    """The zone of times that say none, e.g. `Europe/Berlin`. Empty: UTC."""
     dataset: str = "generic"
     """`data_stream.dataset`: lower case, no `-`."""
     namespace: str = "default"
@@ -112,6 +124,14 @@ class LogInput(Section):
     """`labels.*` on every line."""
     multiline: Multiline = Multiline()
     """Joining of stack traces."""
+    redact: tuple[processing.Rule, ...] = ()
+    """What is replaced by `[redacted:NAME]` before a line leaves: `secrets`, `cards`, `email`, `ip`; see
+    [redaction](logs.md#redaction).
+    """
+    redact_patterns: dict[processing.RuleName, str] = {}
+    """More to replace: RE2 patterns by name."""
+    limits: processing.LineLimits = processing.LineLimits()
+    """Sampling and rate limits."""
     start_at: Literal["beginning", "end"] = "beginning"
     """Where to begin in files seen for the first time."""
 

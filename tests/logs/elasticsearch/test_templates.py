@@ -70,7 +70,7 @@ async def test_dry_run_prints_requests() -> None:
 
 
 async def test_refusals_and_silence() -> None:
-    refusing = Server("flattened")
+    refusing = Server("date")
     with pytest.raises(problems.PermanentError, match="component template tidegate-logs: HTTP 400"):
         await templates.install(CONFIG, dry_run=False, node_class=fronts.node(refusing))
     overloaded = fake.Elasticsearch()

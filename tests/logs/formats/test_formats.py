@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tidegate.logs.ecs import encode
-from tidegate.logs.formats import auto, base, cri, docker, json, levels, logfmt, plain, times
+from tidegate.logs.formats import auto, base, choice, cri, docker, json, levels, logfmt, plain, times
 from tidegate.model import settings
 
 
@@ -109,7 +109,7 @@ def test_json_vocabularies() -> None:
     )
     assert ecs is not None
     assert (ecs.level, ecs.fields) == ("warning", {"service.name": "s", "trace.id": "t", "log.logger": "a.B"})
-    assert ecs.labels == {"log_origin_file_line": "5"}
+    assert (ecs.labels, ecs.known) == (None, {"log.origin.file.line": 5})
     structlog = json.parse(b'{"event":"started","level":"info","timestamp":"2026-01-02T03:04:05Z","n":1.5,"ok":true}')
     assert structlog is not None
     assert (structlog.message, structlog.labels) == ("started", {"n": "1.5", "ok": "true"})
@@ -182,10 +182,10 @@ def test_plain(raw: bytes, level: str, time: str) -> None:
 def test_no_bytes_upset_any_format(raw: bytes) -> None:
     encoder = encode.Encoder(encode.Static.of(settings.LogInput(paths=("x",)), "/x", "h"))
     for name in ("auto", "cri", "docker", "json", "logfmt", "plain"):
-        split, parse = auto.choose(name)
-        if split is not None:
-            split(raw)
-        body = encoder.body(parse(raw), 0)
+        chosen = choice.of(settings.LogInput(paths=("x",), format=name))
+        if chosen.split is not None:
+            chosen.split(raw)
+        body = encoder.body(chosen.parse(raw), 0)
         assert b"\n" not in body
         assert orjson.loads(body)["log"]["offset"] == 0
 
@@ -280,3 +280,14 @@ def test_paths_of_containers() -> None:
     docker_path = f"/var/lib/docker/containers/{'b' * 64}/{'b' * 64}-json.log"
     assert encode.container_of(docker_path) == {"container": {"id": "b" * 64}}
     assert encode.container_of("/var/log/app.log") == {}
+
+
+def test_a_label_too_long_for_an_index_is_cut() -> None:
+    line = base.Line("m", labels={"a": "x" * 28_000, "b": "漢" * 10_000, "c": "y" * 28_001})
+    assert base.shorten(line)
+    assert {name: len(text.encode()) for name, text in (line.labels or {}).items()} == {
+        "a": 28_000,
+        "b": 27_999,
+        "c": 28_000,
+    }
+    assert not base.shorten(line)

@@ -1,4 +1,4 @@
-"""Stack traces of five languages become one event each; ordinary lines stay apart."""
+"""Stack traces of six languages become one event each; ordinary lines stay apart."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ main.main()
 \t/src/main.go:5 +0x20
 exit status 2
 INFO next"""
+RUBY = """app/pay.rb:3:in `pay': undefined method `+' for nil:NilClass (Shop::NoMoneyError)
+\tfrom app/pay.rb:7:in `block in run'
+\tfrom app/main.rb:10:in `<main>'
+INFO next"""
+RUBY_OLD = """Traceback (most recent call last):
+\t1: from app/main.rb:10:in `<main>'
+app/pay.rb:3:in `pay': no money (RuntimeError)
+INFO next"""
 NODE = """TypeError: x is not a function
     at pay (/src/a.js:1:2)
     at Object.<anonymous> (/src/b.js:3:4) {
@@ -73,9 +81,11 @@ def read(folder: pathlib.Path, text: str, **multiline: object) -> list[dict[str,
         (PYTHON, "shop.errors.ValueError", "b"),
         (GO, "panic", "runtime error: index out of range [5] with length 3"),
         (NODE, "TypeError", "x is not a function"),
+        (RUBY, "Shop::NoMoneyError", "undefined method `+' for nil:NilClass"),
+        (RUBY_OLD, "RuntimeError", "no money"),
         (DOTNET, "System.InvalidOperationException", "no"),
     ],
-    ids=["java", "python", "go", "node", "dotnet"],
+    ids=["java", "python", "go", "node", "ruby", "old-ruby", "dotnet"],
 )
 def test_traces_are_one_event(tmp_path: pathlib.Path, text: str, kind: str, message: str) -> None:
     first, second = read(tmp_path, text)
@@ -100,6 +110,21 @@ def test_ordinary_lines_stay_apart(tmp_path: pathlib.Path) -> None:
         "INFO b",
     ]
     assert len(read(tmp_path, "\n".join(lines))) == 7
+
+
+def test_frames_of_ruby_loggers_join_the_line_above(tmp_path: pathlib.Path) -> None:
+    text = (
+        "E, [2026-01-02T03:04:05.123456 #12] ERROR -- : failed\napp/a.rb:12:in 'Shop#pay'\nlib/b.rb:1:in 'run'\nINFO x"
+    )
+    first, second = read(tmp_path, text)
+    assert first["error"] == {"stack_trace": "app/a.rb:12:in 'Shop#pay'\nlib/b.rb:1:in 'run'"}
+    assert first["@timestamp"] == "2026-01-02T03:04:05.123456Z"
+    assert second["message"] == "INFO x"
+
+
+def test_two_errors_of_ruby_stay_apart(tmp_path: pathlib.Path) -> None:
+    lines = "a.rb:1:in `a': x (E)\n\tfrom c.rb:1:in `c'\nb.rb:2:in `b': y (F)\n\tfrom c.rb:1:in `c'"
+    assert [each["error"]["type"] for each in read(tmp_path, lines)] == ["E", "F"]  # type: ignore[index]
 
 
 def test_a_trace_alone_is_told_by_its_error(tmp_path: pathlib.Path) -> None:

@@ -100,6 +100,8 @@ class Encoder:
 
     def body(self, line: base.Line, offset: int, *, truncated: bool = False, stream: str = "") -> bytes:
         """One document on one line. `offset` is where the line begins in the file, in bytes."""
+        if line.known is not None:
+            return self._wide(line, offset, truncated=truncated, stream=stream)
         parts = [
             b'{"@timestamp":"',
             (line.time or self._created_text).encode(),
@@ -154,6 +156,28 @@ class Encoder:
                 groups.setdefault(group, {})[leaf] = text
         parts.append(self._service if service is None else _member("service", service))
         parts.extend(_member(name, group) for name, group in groups.items())
+
+    def _wide(self, line: base.Line, offset: int, *, truncated: bool, stream: str) -> bytes:
+        """A document with fields of any name, put together as an object."""
+        static = self._static
+        log: dict[str, Any] = {"offset": offset, "file": {"path": static.path}}
+        log |= {"level": line.level} if line.level else {}
+        log |= {"flags": ["truncated"]} if truncated else {}
+        log |= {"iostream": stream} if stream else {}
+        event = {"dataset": static.dataset, "created": self._created_text}
+        document: dict[str, Any] = {"@timestamp": line.time or self._created_text, "message": line.message, "log": log}
+        document |= {"event": event, "service": dict(static.service)}
+        for name, value in (*(line.known or {}).items(), *(line.fields or {}).items()):
+            node = document
+            *path, leaf = name.split(".")
+            for step in path:
+                node = node.setdefault(step, {})
+            node[leaf] = value
+        labels = {**(line.labels or {}), **static.labels}
+        document |= {"labels": labels} if labels else {}
+        if not document["service"]:
+            del document["service"]
+        return orjson.dumps(document)[:-1] + self._end
 
 
 def _member(name: str, value: dict[str, str]) -> bytes:

@@ -11,6 +11,8 @@ import fnmatch
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from tidegate.logs.ecs import types
+
 Kind = Literal["text", "keyword", "label", "long", "float", "date", "boolean", "group", "unknown"]
 
 LABELS: Final = "labels"
@@ -70,6 +72,14 @@ OURS: Final = frozenset({"log.offset", "log.flags", "log.iostream"})
 """Names that we write, and that are not ECS; `kubernetes.*` is Elastic's own naming, beside ECS."""
 SEARCHED: Final = ("message", "error.message", "error.type", "log.level", "service.name")
 """The fields that a bare word is looked for in."""
+_OF_ECS: Final[Mapping[str, Kind]] = {
+    "long": "long",
+    "integer": "long",
+    "float": "float",
+    "boolean": "boolean",
+    "date": "date",
+}
+"""Kinds of the ECS fields that are not in `KNOWN`; their texts compare like unknown ones."""
 LONGEST_KEYWORD: Final = 1024
 LONGEST_LABEL: Final = 8191
 """Longer values are stored and not searched (`ignore_above`); one of 8,192 may exceed Lucene's 32,766 bytes for a term."""
@@ -93,7 +103,7 @@ def kind(name: str) -> Kind:
         return KNOWN[name]
     if name in FLATTENED or name.startswith(_BELOW_FLATTENED):
         return "label"
-    return "group" if name in _GROUPS else "unknown"
+    return "group" if name in _GROUPS else _OF_ECS.get(types.table().get(name, ""), "unknown")
 
 
 def longest(name: str) -> int | None:

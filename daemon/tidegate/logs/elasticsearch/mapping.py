@@ -11,6 +11,7 @@ import copy
 from typing import Any
 
 from tidegate.logs.ecs import fields as fields_
+from tidegate.logs.ecs import types
 
 COMPONENT = "tidegate-logs"
 TEMPLATE = "tidegate-logs"
@@ -21,6 +22,7 @@ FALLBACKS: dict[str, dict[str, Any]] = {
     "match_only_text": {"type": "text"},
     "wildcard": {"type": "keyword", "ignore_above": fields_.LONGEST_LABEL},
     "constant_keyword": {"type": "keyword"},
+    "flattened": {"type": "flat_object"},
 }
 """Field types that a server may lack, and what does instead."""
 
@@ -92,25 +94,50 @@ def component(missing: frozenset[str] = frozenset()) -> dict[str, Any]:
     mappings = {
         "dynamic": "true",
         "date_detection": False,
-        "dynamic_templates": [
-            *({name: {"path_match": name, "mapping": field}} for name, field in _known().items()),
-            {"strings_as_keywords": {"match_mapping_type": "string", "mapping": _keyword()}},
-        ],
+        "dynamic_templates": dynamic(),
         "properties": _nest(fields),
     }
     return {"template": {"mappings": mappings}, "_meta": {"managed_by": "tidegate"}}
 
 
+def dynamic() -> list[dict[str, Any]]:
+    """What other ECS fields become when they first come: addresses and times by their names, all other texts keywords.
+
+    Lines fill only fields of ECS, with values of their type; numbers and truth values need no rule.
+    """
+    rules = [
+        {f"ecs_{kind}_{number}": {"path_match": path, "match_mapping_type": "string", "mapping": {"type": kind}}}
+        for kind in ("ip", "date")
+        for number, path in enumerate(_paths(kind))
+    ]
+    return [
+        *({name: {"path_match": name, "mapping": field}} for name, field in _known().items()),
+        *rules,
+        {"strings_as_keywords": {"match_mapping_type": "string", "mapping": _keyword()}},
+    ]
+
+
+def _paths(kind: str) -> list[str]:
+    """Patterns that name all ECS fields of a type and no others."""
+    found: set[str] = set()
+    table = types.table()
+    for name in (name for name, of in table.items() if of == kind):
+        last = f".{name.rpartition('.')[2]}"
+        alone = all(of == kind for other, of in table.items() if other.endswith(last))
+        found.add(f"*{last}" if alone else name)
+    return sorted(found)
+
+
 def _known() -> dict[str, dict[str, Any]]:
     """Fields that KQL compares as numbers, dates or booleans, and others write: typed once a document has them."""
-    types: dict[fields_.Kind, dict[str, Any]] = {
+    found: dict[fields_.Kind, dict[str, Any]] = {
         "long": {"type": "long", "ignore_malformed": True},
         "float": {"type": "float", "ignore_malformed": True},
         "date": {"type": "date", "ignore_malformed": True},
         "boolean": {"type": "boolean"},
     }
     ours = properties()
-    return {name: types[kind] for name, kind in fields_.KNOWN.items() if kind in types and name not in ours}
+    return {name: found[kind] for name, kind in fields_.KNOWN.items() if kind in found and name not in ours}
 
 
 def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:

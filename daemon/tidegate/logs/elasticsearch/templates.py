@@ -16,10 +16,17 @@ from tidegate.logs.elasticsearch import answers, connection, mapping
 from tidegate.model import problems, settings
 
 _NO_TYPE = re.compile(r"(?:No handler for type|The mapper type) \[(\w+)\]")
+_NO_VALUE = "is missing required parameter [value]"
+"""OpenSearch's constant keywords do not take the first document's value."""
 _TRIES = 12
-_SPARE = {"settings": (b"ignore_dynamic_beyond_limit",), "lifecycle": (b"lifecycle", b"data_retention")}
+_SPARE = {
+    "optional": (b"ignore_missing_component_templates",),
+    "settings": (b"ignore_dynamic_beyond_limit",),
+    "lifecycle": (b"lifecycle", b"data_retention"),
+}
 """Parts of the index template that older servers do not know, and the words by which they say so."""
 _MEANING = {
+    "optional": "component templates that may be missing, so `logs@custom` is not applied",
     "settings": "`ignore_dynamic_beyond_limit` setting",
     "lifecycle": "data stream lifecycle, so nothing removes old lines; set up a policy there",
 }
@@ -76,12 +83,12 @@ class _Installer:
             if status == 200:
                 self._done.append(f"component template {mapping.COMPONENT}: installed")
                 return
-            found = _NO_TYPE.search(body.decode("utf-8", "replace"))
-            if status != 400 or found is None or found[1] in missing or found[1] not in mapping.FALLBACKS:
+            lacks = _lacks(body.decode("utf-8", "replace"))
+            if status != 400 or lacks in missing or lacks not in mapping.FALLBACKS:
                 break
-            missing |= {found[1]}
-            instead = mapping.FALLBACKS[found[1]]["type"]
-            self._left_out.append(f"left out: this server has no field type {found[1]}; {instead} is used instead")
+            missing |= {lacks}
+            instead = mapping.FALLBACKS[lacks]["type"]
+            self._left_out.append(f"left out: this server has no field type {lacks}; {instead} is used instead")
         raise _refused(f"component template {mapping.COMPONENT}", status, body)
 
     async def _template(self) -> None:
@@ -91,6 +98,9 @@ class _Installer:
         spare = dict(_SPARE)
         while status == 400 and (name := next((name for name, words in spare.items() if _names(body, words)), "")):
             del spare[name]
+            if name == "optional":
+                del wanted["ignore_missing_component_templates"]
+                wanted["composed_of"] = [mapping.COMPONENT]
             wanted["template"].pop(name, None)
             self._left_out.append(f"left out: this server has no {_MEANING[name]}")
             status, body = await self._put(path, wanted)
@@ -116,6 +126,14 @@ class _Installer:
         if meta.status in (408, 429) or meta.status >= 500:
             raise problems.TransientError(f"HTTP {meta.status}: {answers.whole(body)}", reason="server")
         return meta.status, body
+
+
+def _lacks(answer: str) -> str:
+    """The field type that an answer says the server does not have, as we use it; empty when it says something else."""
+    if _NO_VALUE in answer:
+        return "constant_keyword"
+    found = _NO_TYPE.search(answer)
+    return found[1] if found else ""
 
 
 def _names(body: bytes, words: tuple[bytes, ...]) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+LONGEST_LABEL: Final = 28_000
+"""Bytes of a label's value: with its name it is one term of an index, which has at most 32,766."""
 
 
 class Wrapped(NamedTuple):
@@ -33,6 +36,10 @@ class Line:
     """ECS fields by dotted name, of those in `encode.FIELDS`."""
     labels: dict[str, str] | None = None
     """Everything else that the line says, for `labels.*`."""
+    known: dict[str, Any] | None = None
+    """Further ECS fields by dotted name, their values of the types that `ecs.types` asks."""
+    untimed: bool = False
+    """Whether the line has a time that nobody can read."""
     extra: dict[str, Any] | None = None
     """ECS objects of what was received over a network, nested; only `ecs.received` takes them."""
 
@@ -43,3 +50,13 @@ def text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("utf-8", "replace")
+
+
+def shorten(line: Line) -> bool:
+    """Cut labels that some index would refuse the document for; whether there was one."""
+    cut = False
+    for name, text in (line.labels or {}).items():
+        if len(text) > LONGEST_LABEL // 4 and len(whole := text.encode()) > LONGEST_LABEL:
+            line.labels = {**(line.labels or {}), name: whole[:LONGEST_LABEL].decode("utf-8", "ignore")}
+            cut = True
+    return cut

@@ -1,7 +1,8 @@
 """JSON objects, one a line, in the vocabularies that logging libraries use.
 
 Known keys (zap, logrus, slog, structlog, python-json-logger, pino, bunyan, logback, Serilog, ecs-logging) become ECS
-fields; every other key goes to `labels`, flattened, its values as text, so that no two writers can clash over a type.
+fields, and so do keys that are ECS names with values of their type; every other key goes to `labels`, flattened, its values
+as text, so that no two writers can clash over a type.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tidegate.logs.ecs import types
 from tidegate.logs.formats import base, levels, times
 
 _MESSAGE, _WEAK_MESSAGE, _TIME, _LEVEL, _ERROR, _GROUP = "message", "weak", "time", "level", "error", "group"
@@ -40,9 +42,11 @@ _ROLES["ecs.version"] = _DROPPED
 _PLAIN_GROUPS = {"trace": "trace.id", "span": "span.id", "service": "service.name"}
 _IGNORED = frozenset({"ecs.version", "data_stream"})
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?", re.ASCII)
-_NONE = str(b"\0", "ascii")
+_NONE = str(b"\0none", "ascii")
 """Stands for a message that was not found; known by identity."""
 _DEEPEST = 5
+LONGEST_NAME = 1024
+"""Of a label, in characters."""
 
 
 def parse(raw: bytes) -> base.Line | None:
@@ -53,7 +57,11 @@ def parse(raw: bytes) -> base.Line | None:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    return line(value, raw) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    if len(raw) > LONGEST_NAME or b"\\u0000" in raw:
+        value = {_indexable(key): item for key, item in value.items()}
+    return line(value, raw)
 
 
 def line(value: dict[str, Any], raw: bytes) -> base.Line:
@@ -70,17 +78,17 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
             if (kind is str or kind is int) and "." not in key and key and key not in labels:
                 labels[key] = item if kind is str else str(item)
             elif item is not None:
-                label(labels, key, item, 0)
+                _label(labels, out, key, item, 0)
         elif role is _FIELD:
             name = FIELDS[key]
             if type(item) is str and item and name not in fields:
                 fields[name] = item
             elif item is not None:
-                label(labels, key, item, 0)
+                _label(labels, out, key, item, 0)
         elif role is _WEAK_MESSAGE and not weak and type(item) is str:
             weak = key
         elif role is not _DROPPED and item is not None and not _known(out, fields, labels, role, key, item):
-            label(labels, key, item, 0)
+            _label(labels, out, key, item, 0)
     if weak:
         _settle(out, labels, weak, value[weak])
     if out.message is _NONE:
@@ -90,7 +98,14 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
     return out
 
 
-def _known(out: base.Line, fields: dict[str, str], labels: dict[str, str], role: str, key: str, item: object) -> bool:
+def _known(
+    out: base.Line,
+    fields: dict[str, str],
+    labels: dict[str, str],
+    role: str,
+    key: str,
+    item: object,
+) -> bool:
     """Put a value that has a role in its place; False when that is taken, or the value does not fit."""
     if role is _MESSAGE and out.message is _NONE:
         out.message = item if type(item) is str else _text(item)
@@ -99,7 +114,8 @@ def _known(out: base.Line, fields: dict[str, str], labels: dict[str, str], role:
         out.level = levels.value(item)
         return bool(out.level)
     if role is _TIME and not out.time:
-        return _time(out, item)
+        out.untimed = not _time(out, item)
+        return not out.untimed
     if role is _ERROR:
         return _error(fields, item)
     return role is _GROUP and _group(out, fields, labels, key, item)
@@ -110,7 +126,7 @@ def _settle(out: base.Line, labels: dict[str, str], key: str, text: str) -> None
     if out.message is _NONE:
         out.message = text
     else:
-        label(labels, key, text, 0)
+        _label(labels, out, key, text, 0)
 
 
 def _time(out: base.Line, item: object) -> bool:
@@ -161,7 +177,7 @@ def _group(out: base.Line, fields: dict[str, str], labels: dict[str, str], key: 
             elif name in FIELDS and isinstance(part, str):
                 fields.setdefault(FIELDS[name], part)
             elif part is not None and name not in _IGNORED:
-                label(labels, name, part, 1)
+                _label(labels, out, name, part, 1)
     else:
         return key in _IGNORED
     return True
@@ -174,10 +190,29 @@ def label(labels: dict[str, str], key: str, item: object, depth: int = 0) -> Non
             if part is not None:
                 label(labels, f"{key}.{inner}", part, depth + 1)
         return
-    name = key.replace(".", "_") or "_"
+    name = _indexable(key).replace(".", "_") or "_"
     while name in labels:
         name += "_"
     labels[name] = item if type(item) is str else _text(item)
+
+
+def _label(labels: dict[str, str], out: base.Line, key: str, item: object, depth: int) -> None:
+    """Put a value into the ECS field of its name, or under `labels`, with dots replaced and objects flattened."""
+    if type(item) is dict and item and depth < _DEEPEST:
+        for inner, part in item.items():
+            if part is not None:
+                _label(labels, out, f"{key}.{inner}", part, depth + 1)
+        return
+    if "." in key and (out.known is None or key not in out.known) and (value := types.value(key, item)) is not None:
+        out.known = out.known or {}
+        out.known[key] = value
+        return
+    label(labels, key, item, depth)
+
+
+def _indexable(name: str) -> str:
+    """A label's name as every index takes it: no NUL, and short enough for one term together with a value."""
+    return name[:LONGEST_NAME].replace("\0", "\ufffd")
 
 
 def _text(item: object) -> str:

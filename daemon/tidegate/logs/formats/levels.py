@@ -11,6 +11,8 @@ _WORDS = {
     "error": ("error", "err", "eror", "severe", "e", "failure"),
     "critical": ("critical", "crit", "fatal", "ftl", "panic", "dpanic", "alert", "emerg", "emergency", "f", "c"),
 }
+NAMES = tuple(_WORDS)
+"""The levels, from the least on."""
 _BY_WORD = {word: level for level, words in _WORDS.items() for word in words}
 _NUMBERS = {10: "trace", 20: "debug", 30: "info", 40: "warning", 50: "error", 60: "critical"}
 _LONGEST = 24

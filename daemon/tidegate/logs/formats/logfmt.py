@@ -10,7 +10,7 @@ from typing import Any
 
 from tidegate.logs.formats import base, json
 
-_PAIR = re.compile(r'\s*([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|\Z)')
+_PAIR = re.compile(r'\s*([^\s="\0]{1,1024})=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|\Z)')
 _START = re.compile(rb'[^\s="]+=')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}

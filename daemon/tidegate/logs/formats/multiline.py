@@ -1,4 +1,4 @@
-"""Joins stack traces to the line above them: Java, Python, Go, Node and .NET, within one file and stream.
+"""Joins stack traces to the line above them: Java, Python, Go, Node, .NET and Ruby, within one file and stream.
 
 Only text is joined; a JSON or logfmt line always is an event of its own. A line goes on an event when it looks like part
 of a trace, or when it is indented and a trace is under way, so ordinary lines are never glued together.
@@ -18,6 +18,7 @@ _FRAME = re.compile(
     r"|\s+\.\.\. \d+ (?:more|common frames)"
     r"|Caused by: |\s+Suppressed: "
     r"|\s*---> |\s+--- End of "
+    r"|\s*(?:\d+: )?(?:from )?[^\s:][^\s:]{0,300}:\d{1,7}:in [`']"  # Ruby
 )
 _CLASS = re.compile(r"(?:[A-Za-z_$][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error|Throwable|Failure)(?=[\s:]|\Z)")
 _GO_START = re.compile(r"(?:panic: |fatal error: |goroutine \d+ \[)")
@@ -29,6 +30,9 @@ _JAVA_END = re.compile(
     r'(?:Exception in thread "[^"]*" |Unhandled exception\. )?((?:[A-Za-z_$][\w$]*\.)*[A-Z][\w$]*(?:Exception|Error'
     r"|Throwable|Failure))(?: \[\w+\])?(?:: ?(.*))?\Z",
     re.DOTALL,
+)
+_RUBY_HEAD = re.compile(
+    r"[^\s:][^\s:]{0,300}:\d{1,7}:in [`'][^`']{0,300}': (.*) \(([A-Z]\w*(?:::[A-Z]\w*)*)\)\Z", re.DOTALL
 )
 _LONGEST_MESSAGE = 2000
 _LOOKED_AT = 1000
@@ -79,7 +83,7 @@ def continues(event: Event, text: str) -> bool:
     if event.state == PYTHON:
         if text[:1].isspace():
             return True
-        if _PYTHON_END.match(text):
+        if _RUBY_HEAD.match(text) or _PYTHON_END.match(text):
             event.state = PYTHON_ENDED
             return True
     if _PYTHON.match(text):
@@ -91,6 +95,8 @@ def continues(event: Event, text: str) -> bool:
 
 
 def _continues_frames(event: Event, text: str) -> bool:
+    if _RUBY_HEAD.match(text):
+        return False
     if _FRAME.match(text) or (_CLASS.match(text) and not event.blanks):
         event.state = FRAMES
         return True
@@ -128,7 +134,10 @@ def finish(event: Event) -> base.Line:
         return line
     fields = line.fields or {}
     first = event.line.message
-    head_is_trace = bool(_PYTHON.match(first) or _GO_START.match(first) or _JAVA_END.match(first[:_LOOKED_AT]))
+    start = first[:_LOOKED_AT]
+    head_is_trace = bool(
+        _PYTHON.match(first) or _GO_START.match(first) or _JAVA_END.match(start) or _RUBY_HEAD.match(start)
+    )
     trace = [first, *event.more] if head_is_trace else event.more
     if event.cut:
         trace = [*trace, f"... ({event.cut} more lines were cut)"]
@@ -149,6 +158,9 @@ def finish(event: Event) -> base.Line:
 
 def _cause(trace: list[str]) -> tuple[str, str]:
     """(type, message) of the error that a trace is about: Python's last, the others' first."""
+    for text in (trace[0], trace[-1]):
+        if ruby := _RUBY_HEAD.match(text[:_LOOKED_AT]):
+            return ruby[2], ruby[1]
     if any(_PYTHON.match(text) for text in trace):
         for text in reversed(trace):
             if (

@@ -6,8 +6,15 @@ import re
 
 from tidegate.logs.formats import base, levels, times
 
+_CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _TIME = re.compile(
-    r"\[?(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?)\]?[\s:|-]"
+    rf"(?:[A-Z], )?\[?("
+    rf"\d{{4}}[-/]\d\d[-/]\d\d[T ]{_CLOCK}(?:\s?[AaPp][Mm])?(?:\s?(?:Z|UTC|GMT|CES?T|[+-]\d\d:?\d\d))?"
+    rf"|(?:[A-Z][a-z][a-z],? )?{_MONTH} +\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}(?: [AP]M)?(?: (?:UTC|GMT|CES?T))?(?: \d{{4}})?"
+    rf"|(?:[A-Z][a-z][a-z], )?\d{{1,2}}[/ -]{_MONTH}[/ -]\d{{4}}[: ]{_CLOCK}(?: (?:UTC|GMT|CES?T|[+-]\d\d:?\d\d))?"
+    rf")\]?[\s:|-]",
+    re.ASCII,
 )
 _LEVEL = re.compile(
     r"(?<![\w.-])(TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL|PANIC|SEVERE|ALERT|EMERG(?:ENCY)?"

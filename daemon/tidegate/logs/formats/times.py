@@ -1,7 +1,8 @@
 """Timestamps as log lines have them, to ISO 8601 in UTC as Elasticsearch reads it.
 
 A time without a zone is taken as UTC, and says so (`zoned` false), so that a container runtime's own time can be
-preferred. Digits below a microsecond are kept only where the text already is in UTC.
+preferred, and `settle` can move it into the zone that it was written in. Digits below a microsecond are kept only where
+the text already is in UTC. Forms beside ISO 8601 are `dates`' business.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import datetime
 import math
 import re
 
+from tidegate.logs.formats import dates
+
+YEARLESS = f"{dates.YEARLESS:04}-"
+"""What the time of a line begins with that does not say its year."""
 _UTC_FORM = re.compile(
     r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z",
     re.ASCII,
@@ -17,7 +22,6 @@ _UTC_FORM = re.compile(
 """What goes through as it is; days 29 to 31 take the long way, which knows the months."""
 _SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)[ T](.*)", re.DOTALL | re.ASCII)
 _SPACED_ZONE = re.compile(r"(.*\d)\s+(Z|UTC|[+-]\d\d:?\d\d)\Z", re.ASCII)
-_APACHE = "%d/%b/%Y:%H:%M:%S%z"
 _LONGEST = 64
 _SECONDS, _MILLIS, _MICROS = 1e11, 1e14, 1e17
 """Below each of these a number counts seconds, milliseconds, microseconds; above, nanoseconds (all dates 1973-5138)."""
@@ -63,19 +67,36 @@ def _format(moment: datetime.datetime) -> str:
     return utc.isoformat(timespec=precise).replace("+00:00", "Z")
 
 
+def settle(time: str, zone: datetime.tzinfo, now: str) -> str:
+    """A time that gave no zone, or no year, as it was meant: in `zone`, and not after tomorrow. `now` is ISO 8601 in UTC."""
+    moment = datetime.datetime.fromisoformat(time).replace(tzinfo=zone)
+    if time.startswith(YEARLESS):
+        moment = _year(moment, datetime.datetime.fromisoformat(now))
+    return _format(moment)
+
+
+def _year(moment: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
+    """The last time that there was such a day, with a day's leave for clocks that are ahead."""
+    latest = now + datetime.timedelta(days=1)
+    for year in range(latest.year + 1, latest.year - 9, -1):
+        try:
+            found = moment.replace(year=year)
+        except ValueError:  # 29 February
+            continue
+        if found <= latest:
+            return found
+    return now
+
+
 def _parse(text: str) -> datetime.datetime | None:
-    if slashes := _SLASHES.fullmatch(text):
-        text = "-".join(slashes.group(1, 2, 3)) + "T" + slashes[4]
-    text = text.replace(",", ".", 1)
-    if spaced := _SPACED_ZONE.fullmatch(text):
-        text = spaced[1] + ("Z" if spaced[2] == "UTC" else spaced[2])
-    if len(text) < len("2024-01-01T00:00"):
-        return None
-    try:
-        return datetime.datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.datetime.strptime(text, _APACHE)  # noqa: DTZ007 - the form has a zone
-    except ValueError:
-        return None
+    plain = text.replace(",", ".", 1)
+    if slashes := _SLASHES.fullmatch(plain):
+        plain = "-".join(slashes.group(1, 2, 3)) + "T" + slashes[4]
+    if spaced := _SPACED_ZONE.fullmatch(plain):
+        plain = spaced[1] + ("Z" if spaced[2] == "UTC" else spaced[2])
+    if len(plain) >= len("2024-01-01T00:00"):
+        try:
+            return datetime.datetime.fromisoformat(plain)
+        except ValueError:
+            pass
+    return dates.read(text)

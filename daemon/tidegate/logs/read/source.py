@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from tidegate.logs.ecs import encode, received
-from tidegate.logs.formats import auto, base, multiline, times
+from tidegate.logs.formats import base, choice, multiline, times
+from tidegate.logs.process import limits, redact
 from tidegate.logs.read import checkpoint, files, tail
 from tidegate.model import settings
 
@@ -32,6 +33,14 @@ class Chunk:
     """Bytes consumed."""
     cut: int = 0
     """Lines cut, or left out of a trace that was too long."""
+    unparsed: int = 0
+    """Lines that the input's format did not take, kept as text."""
+    untimed: int = 0
+    """Lines whose time could not be read."""
+    redacted: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Replacements by rule."""
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Lines left out by `sample` and `rate`."""
     lost: int = 0
     """Bytes that vanished before they were read."""
     rewritten: bool = False
@@ -89,12 +98,20 @@ class Source:
         self._spans: list[tuple[int, int]] = []
         self._chunk = Chunk(self.ledger, "")
         self._now = 0.0
+        self._created = ""
+        self._limits: limits.Limits | None = None
         self.use(input_)
 
     def use(self, input_: settings.LogInput) -> None:
         """Go on under an input's (new) settings."""
         self.input = input_
-        self._split, self._parse = auto.choose(input_.format)
+        self._choice = choice.of(input_)
+        self._split, self._parse = self._choice.split, self._choice.parse
+        self._redactor = redact.of(input_)
+        omitted = self._limits.omitted if self._limits else None
+        self._limits = limits.of(input_.limits) or (limits.Limits(input_.limits) if omitted else None)
+        if self._limits:
+            self._limits.omitted = omitted
         static = encode.Static.of(input_, self.path, self.host)
         self._stream = static.stream
         self._encoder = received.Encoder(static) if input_.format == "spool" else encode.Encoder(static)
@@ -106,8 +123,8 @@ class Source:
 
     @property
     def holding(self) -> bool:
-        """Whether lines are held back that may go on."""
-        return bool(self._pending or self._parts)
+        """Whether lines are held back that may go on, or lines left out are to be told of."""
+        return bool(self._pending or self._parts) or (self._limits is not None and self._limits.omitted is not None)
 
     @property
     def unread(self) -> int:
@@ -159,15 +176,27 @@ class Source:
     def _begin(self, now: float) -> Chunk:
         self._now = now
         self._chunk = Chunk(self.ledger, self._stream, self.ledger.position, self.ledger.mark)
-        self._encoder.created(times.stamp(now))
+        self._created = times.stamp(now)
+        self._encoder.created(self._created)
         return self._chunk
 
     def _end(self) -> Chunk:
         chunk = self._chunk
+        chunk.unparsed, self._choice.unparsed = self._choice.unparsed, 0
+        if self._limits is not None and self._limits.due(self._now):
+            self._tell()
         chunk.position, chunk.mark = self._resume(), self.ledger.mark
         if chunk.position != self.ledger.position:
             chunk.mark = self.tail.mark_before(chunk.position)
+        if self._redactor is not None:
+            self._redact()
         return chunk
+
+    def _redact(self) -> None:
+        """Replace what is secret in all that this step gives."""
+        if self._redactor is not None and self._chunk.bodies:
+            self._chunk.bodies = self._redactor.bodies(self._chunk.bodies)
+            self._chunk.redacted = self._redactor.take()
 
     def _settle(self) -> None:
         """Compare the file with what the checkpoint knows of it: go on, or begin a new generation."""
@@ -199,6 +228,7 @@ class Source:
         chunk = self._chunk
         chunk.before = before
         chunk.rewritten, chunk.lost, chunk.more = True, error.lost, True
+        self._redact()
         self._new_generation()
         return chunk
 
@@ -293,8 +323,13 @@ class Source:
                 multiline.blank(pending)
             return
         line = self._parse(raw)
+        if not line.zoned and (not time or self._choice.given):
+            self._untold(line)
         if time and not (line.zoned and line.time):
             line.time = time
+        if len(raw) > base.LONGEST_LABEL and base.shorten(line):
+            self._chunk.cut += 1
+            cut = True
         rules = self.input.multiline
         if line.structured or not rules.enabled:
             if pending is not None:
@@ -310,6 +345,13 @@ class Source:
         event = self._pending[stream] = multiline.opens(line, start, end)
         event.truncated = cut
         self._check_cut(stream, event)
+
+    def _untold(self, line: base.Line) -> None:
+        """A line that does not tell its time, or not the zone of it."""
+        if line.time:
+            self._choice.settle(line, self._created)
+        elif line.untimed:
+            self._chunk.untimed += 1
 
     def _check_cut(self, stream: str, event: multiline.Event) -> None:
         """After a restart, events that were closed by time are closed at the same place again."""
@@ -327,6 +369,8 @@ class Source:
     def _write(self, line: base.Line, start: int, lines: int, truncated: bool, stream: str) -> None:
         chunk = self._chunk
         name = f"{self.file_id}{start:010x}"
+        if self._limits is not None and not self._limits.keep(line, name, start, self._now):
+            return
         chunk.ids.append(name if lines == 1 else f"{name}-{lines}")
         chunk.bodies.append(self._encoder.body(line, start, truncated=truncated, stream=stream))
 
@@ -344,6 +388,18 @@ class Source:
             for stream, event in list(self._pending.items()):
                 self._close_at(stream, event.end)
                 self._emit(stream, event)
+        if everything:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Give the document that says how many lines were left out."""
+        if self._limits is None or self._limits.omitted is None:
+            return
+        omitted, chunk = self._limits.omitted, self._chunk
+        for reason, count in omitted.counts.items():
+            chunk.left_out[reason] = chunk.left_out.get(reason, 0) + count
+        chunk.ids.append(f"{self.file_id}{omitted.start:010x}-left-out-{omitted.total}")
+        chunk.bodies.append(self._encoder.body(self._limits.report(), omitted.start))
 
     def _close_at(self, stream: str, end: int) -> None:
         self.cuts.add((stream, end))
@@ -357,6 +413,8 @@ class Source:
     def _resume(self) -> int:
         """The offset to begin again from, such that no event that was given away lies across it."""
         held = [event.start for event in self._pending.values()] + [parts.start for parts in self._parts.values()]
+        if self._limits is not None and self._limits.omitted is not None:
+            held.append(self._limits.omitted.start)  # after a restart they are left out again, and told of then
         position = min([self.tail.resume, *held])
         spans = sorted(self._spans, reverse=True)
         for start, end in spans:

@@ -1,0 +1,1 @@
+"""What changes lines on their way: redaction, sampling, rate limits."""

@@ -57,6 +57,7 @@ class Agent:
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
         self.counters = counters.LogCounters(None, self.schedule, self.clock, self.registry)
+        self.bulk: bulk.ElasticsearchOutput | None = None
         self.outputs = self._outputs(given.logs, loaded.folder)
         data = loaded.resolve(given.data_dir)
         self.inputs = listening.Inputs(given.logs, data, loaded.folder, self.clock, self.registry)
@@ -108,11 +109,14 @@ class Agent:
         others = build.outputs(given, folder, self.clock, self.registry)
         if not given.elasticsearch.urls:
             return others
-        return [bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry), *others]
+        self.bulk = bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+        return [self.bulk, *others]
 
     async def reload(self) -> None:
-        """Take inputs and log metrics as they are now. Raises `ConfigError`, with the old ones still in force."""
+        """Take inputs, log metrics, nodes and keys as they are now. Raises `ConfigError`, with the old ones in force."""
         fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
+        if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
+            self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.inputs.reload(fresh.settings.logs)
         self.counters.set_metrics(fresh.rules.log_metrics)

@@ -164,9 +164,14 @@ class App:
             )
         self.counters = counters.LogCounters(self.store, self.schedule, self.clock, self.registry)
         self.shipper: agent.LogAgent | None = None
+        self.bulk: bulk.ElasticsearchOutput | None = None
         self.others: list[output.Output] = []
         if self._embedded:
-            store = self.local or bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
+            store: output.Output
+            if self.local:
+                store = self.local
+            else:
+                store = self.bulk = bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
             folder = self.plan.loaded.folder
             self.others = build.outputs(given, folder, self.clock, self.registry)
             self.inputs = listening.Inputs(given, data, folder, self.clock, self.registry)
@@ -339,6 +344,8 @@ class App:
         if self.shipper:
             self.shipper.set_inputs(given.logs.inputs)
             self.inputs.reload(given.logs)
+        if self.bulk and given.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
+            self.bulk.reconfigure(given.logs.elasticsearch)
         self.silences.reload(given.alerts.silence_retention)
         self.book.reload(_retention(given))
         api.reload(self.starlette, self._web_settings(given))

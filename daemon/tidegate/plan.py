@@ -78,6 +78,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
 def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
     """Patterns of the files whose change means a reload."""
     own = [str(path.resolve())] if path else []
+    own += [str(each) for each in loaded.files]
     own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.scrape.config_files]
     own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.probes.config_files]
     return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]

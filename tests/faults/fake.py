@@ -92,6 +92,15 @@ class Elasticsearch:
         for indexes in self.streams.values():
             indexes.append({})
 
+    def to_failure_store(
+        self, stream: str, name: str, document: dict[str, Any], text: str
+    ) -> tuple[int, dict[str, Any]] | None:
+        """A fault: documents whose message has this text go to the failure store, which keeps them."""
+        if text not in document["message"]:
+            return None
+        self.streams.setdefault(f"{stream}::failures", [{}])[-1][name] = document
+        return 201, {"failure_store": "used"}
+
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request."""
         lower = {name.lower(): value for name, value in headers.items()}
@@ -131,6 +140,9 @@ class Elasticsearch:
             self.wrongs.append("an action without a document")
             return error(400, "illegal_argument_exception", "an action without a document")
         items = [self._action(head, body) for head, body in zip(lines[::2], lines[1::2], strict=True)]
+        if "filter_path=" in request.target and "items.*._index" not in request.target:
+            for item in items:
+                del item["create"]["_index"]
         errors = any(item["create"]["status"] >= 300 for item in items)
         answer = {"took": 1, "errors": errors, "items": items}
         return Answer(200, orjson.dumps(answer), {"content-type": "application/json"})
@@ -143,7 +155,8 @@ class Elasticsearch:
         if op != "create" or not _STREAM.fullmatch(stream) or target.keys() != {"_index", "_id"}:
             self.wrongs.append(f"action {action}")
         status, failure = self._create(stream, name, body)
-        item: dict[str, Any] = {"_index": f".ds-{stream}-000001", "_id": name, "status": status, **failure}
+        backing = f".ds-{stream}-2026.01.02-{len(self.streams[stream]):06}"
+        item: dict[str, Any] = {"_index": backing, "_id": name, "status": status, **failure}
         return {"create": item}
 
     def _create(self, stream: str, name: str, body: bytes) -> tuple[int, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import elastic_transport
@@ -65,8 +65,17 @@ def node(server: fake.Elasticsearch) -> type[elastic_transport.BaseAsyncNode]:
 
 
 @contextlib.asynccontextmanager
-async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve on a free port; the URL."""
+async def http(
+    server: Server,
+    tls: ssl.SSLContext | None = None,
+    *,
+    port: int = 0,
+    answers: bool = True,
+    dribble: Callable[[], bool] = lambda: False,
+) -> AsyncIterator[str]:
+    """Serve on a free port; the URL. Without `answers` connections are taken and nothing else; `dribble` says whether
+    a body is taken byte by byte.
+    """
     serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +83,10 @@ async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterat
         assert task is not None
         serving[task] = writer
         try:
-            while await _one(server, reader, writer):
+            if not answers:
+                await reader.read(1)
+                await asyncio.Event().wait()
+            while await _one(server, reader, writer, dribble):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -82,7 +94,7 @@ async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterat
             serving.pop(task)
             writer.close()
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     try:
         yield f"http{'s' if tls else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
@@ -95,12 +107,22 @@ async def http(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterat
         await listener.wait_closed()
 
 
-async def _one(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _one(
+    server: Server,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    dribble: Callable[[], bool],
+) -> bool:
     """Serve one request; whether the connection stays."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    length = int(headers.get("content-length", "0"))
+    body = b""
+    while dribble() and len(body) < length:
+        body += await reader.readexactly(1)
+        await asyncio.sleep(0.001)
+    body += await reader.readexactly(length - len(body))
     answer = server.handle(method, target, headers, body)
     await asyncio.sleep(answer.delay)
     if answer.cut:

@@ -1,43 +1,30 @@
-"""A shipper with a fake Elasticsearch behind it, and the oracle: each numbered line is stored once, and no other."""
+"""A shipper in this process with a fake Elasticsearch behind it, in real or virtual time."""
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
-import dataclasses
 import pathlib
-import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from tests.faults import fake, fronts
+from tests.faults import fake, fronts, oracle
 from tidegate.kit import clock, telemetry
 from tidegate.logs import agent
 from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.ship import output
 from tidegate.model import ports, settings
 
-_SEQ = re.compile(r"seq=(\S+)")
 
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What became of the lines of one case."""
-
-    lost: int
-    doubled_sent: int
-    doubled_stored: int
-    strangers: int
-
-
-class Rig:
+class Rig(oracle.Oracle):
     """One shipper over a folder; may be stopped, killed and started again."""
 
     def __init__(self, folder: pathlib.Path, time: ports.Clock | None = None, **logs: Any) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.data = folder / "data"
         self.server = fake.Elasticsearch()
         self.registry = telemetry.Registry()
+        self.registries: list[telemetry.Registry] = []
         self.time = time or clock.SystemClock()
         elasticsearch = {
             "urls": ["http://fake:9200"],
@@ -52,28 +39,24 @@ class Rig:
             **logs,
         }
         self.config = settings.Logs.model_validate(given)
-        self.written: set[str] = set()
         self.observed: list[Mapping[str, Any]] = []
         self._running: asyncio.Task[None] | None = None
-
-    def write(self, name: str, numbers: Sequence[int] | range, *, form: str = "plain", prefix: str = "") -> None:
-        """Append numbered lines to a file of the folder."""
-        texts = {"plain": "INFO x seq={}\n", "json": '{{"msg":"seq={}","level":"info"}}\n'}
-        names = [f"{prefix or name}-{number}" for number in numbers]
-        self.written.update(names)
-        with (self.folder / name).open("a") as file:
-            file.write("".join(texts[form].format(each) for each in names))
 
     def start(self) -> None:
         """Start a shipper, as a new process would."""
         self.registry = telemetry.Registry()
-        self.output = bulk.ElasticsearchOutput(
-            self.config.elasticsearch, self.time, self.registry, node_class=fronts.node(self.server)
-        )
+        self.registries.append(self.registry)
+        self.output = self.make_output()
         self.agent = agent.LogAgent(
             self.config, self.data, self.folder, [self.output], [self._observe], self.time, self.registry, host="h"
         )
         self._running = asyncio.create_task(self.agent.run())
+
+    def make_output(self) -> bulk.ElasticsearchOutput:
+        """Without a network, so that time may be virtual."""
+        return bulk.ElasticsearchOutput(
+            self.config.elasticsearch, self.time, self.registry, node_class=fronts.node(self.server)
+        )
 
     async def stop(self, grace: float = 2.0) -> None:
         """Stop it in good order."""
@@ -104,33 +87,37 @@ class Rig:
         """Wait until every line that was written is stored."""
         await self.until(lambda: self.written <= self.names().keys(), patience)
 
-    def names(self) -> collections.Counter[str]:
-        """How often each numbered line is stored."""
-        found: collections.Counter[str] = collections.Counter()
-        for document in self.server.documents():
-            texts = [document["message"], document.get("error", {}).get("stack_trace", "")]
-            found.update(match for text in texts for match in _SEQ.findall(text))
-        return found
+    def documents(self) -> Iterable[Mapping[str, Any]]:
+        """Of the fake."""
+        return self.server.documents()
 
-    def verdict(self) -> Verdict:
-        """Lost, doubled and foreign lines."""
-        names = self.names()
-        return Verdict(
-            lost=len(self.written - names.keys()),
-            doubled_sent=sum(count - 1 for count in self.server.sent.values()),
-            doubled_stored=sum(count - 1 for count in names.values()),
-            strangers=len(names.keys() - self.written),
-        )
+    def doubled_sent(self) -> int:
+        """Of the fake."""
+        return sum(count - 1 for count in self.server.sent.values())
 
     def metric(self, name: str, **labels: str) -> float:
         """One of the shipper's own metrics; 0 when it was never set."""
         return self.registry.get_sample_value(f"tidegate_logs_{name}", labels) or 0.0
 
-    def report(self, case: str, counted: float = 0.0, *, lost: int = 0, doubled: int = 0) -> None:
-        """Print the row of the case, and insist: nothing lost or doubled beyond what was said, nothing out of form."""
-        found = self.verdict()
-        print(f"{case}, {found.lost}, {found.doubled_sent}, {found.doubled_stored}, {counted:g}")
-        assert (found.lost, found.doubled_stored, found.strangers) == (lost, doubled, 0)
+    def counted(self, name: str) -> int:
+        """What all shippers so far counted under a name, whatever the labels: each start begins its counters anew."""
+        samples = (
+            sample
+            for registry in self.registries
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name == f"tidegate_logs_{name}"
+        )
+        return int(sum(sample.value for sample in samples))
+
+    def report(self, case: str, by: str | float = "", *, lost: int = 0, doubled: int = 0) -> None:
+        """Give the row of the case, with the counter that tells of it (its name, or its value).
+
+        Nothing else may be lost, doubled or out of form.
+        """
+        name = by if isinstance(by, str) else ""
+        counted = int(by) if not isinstance(by, str) else self.counted(by) if by else 0
+        self.judge(case, counted, name, lost=lost, doubled=doubled)
         assert self.server.wrongs == []
 
     def _observe(self, lines: ports.LogLines) -> None:
@@ -142,6 +129,15 @@ class Rig:
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
         self._running = None
+
+
+def batch(count: int, *, size: int = 10, stream: str = "logs-a-default") -> output.Batch:
+    """Numbered documents, without an agent."""
+    bodies = [
+        b'{"@timestamp":"2026-01-02T03:04:05Z","message":"seq=d-%d %b"}' % (number, b"x" * size)
+        for number in range(count)
+    ]
+    return output.Batch([stream] * count, [f"id{number:06}" for number in range(count)], bodies)
 
 
 @contextlib.asynccontextmanager

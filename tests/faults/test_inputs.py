@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.faults import fake, fronts, rig
+from tests.faults import fake, fronts, oracle
 from tests.logs.inputs import peers
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -100,7 +100,7 @@ async def _agent(folder: pathlib.Path) -> asyncio.subprocess.Process:
 def _counted(server: fake.Elasticsearch) -> dict[str, int]:
     found: dict[str, int] = {}
     for document in server.documents():
-        for name in rig._SEQ.findall(document["message"]):
+        for name in oracle.SEQ.findall(document["message"]):
             found[name] = found.get(name, 0) + 1
     return found
 

@@ -12,24 +12,18 @@ import orjson
 import pydantic
 import pytest
 
-from tests.faults import fake, fronts, rig
+from tests.faults import fake, fronts, oracle, rig, table
 from tidegate.kit import clock, telemetry
 from tidegate.logs import agent
 from tidegate.logs.elasticsearch import bulk, connection
-from tidegate.logs.read import checkpoint
+from tidegate.logs.read import checkpoint, files
 from tidegate.logs.ship import output
 from tidegate.model import problems, settings
 
 virtual = pytest.mark.looptime
 
 
-def batch(count: int, *, size: int = 10, stream: str = "logs-a-default") -> output.Batch:
-    """Numbered documents."""
-    bodies = [
-        b'{"@timestamp":"2026-01-02T03:04:05Z","message":"seq=d-%d %b"}' % (number, b"x" * size)
-        for number in range(count)
-    ]
-    return output.Batch([stream] * count, [f"id{number:06}" for number in range(count)], bodies)
+batch = rig.batch
 
 
 class Direct:
@@ -47,16 +41,27 @@ class Direct:
     def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"tidegate_logs_elasticsearch_{name}_total", labels) or 0.0
 
-    def check(self, case: str, count: int, *, rejected: int = 0, doubled_stored: int = 0) -> None:
-        """Print the row, and insist on each document being stored once."""
+    def check(self, case: str, count: int, *, rejected: int = 0, doubled_stored: int = 0, by: str = "") -> None:
+        """Give the row, and insist on each document being stored once, or being counted where it is not."""
         stored = self.server.documents()
         unique = {document["message"] for document in stored}
         sent = sum(self.server.sent.values()) - len(self.server.sent)
-        print(f"{case}, {count - rejected - len(unique)}, {sent}, {len(stored) - len(unique)}, {rejected}")
-        assert len(unique) == count - rejected
-        assert len(stored) - len(unique) == doubled_stored
+        lost, doubled = count - rejected - len(unique), len(stored) - len(unique)
+        by = by or (
+            "elasticsearch_rejected_total" if rejected else "elasticsearch_rolled_over_total" if doubled else ""
+        )
+        counted = int(self.total(by)) if by else 0
+        table.add(table.Row(case, lost, sent, doubled, counted, by))
+        assert (lost, doubled) == (0, doubled_stored)
+        assert self.total("elasticsearch_rejected_total") == rejected
+        assert self.total("elasticsearch_rolled_over_total") == doubled_stored
         assert self.server.wrongs == []
         assert self.output.error == ""
+
+    def total(self, name: str) -> float:
+        """A counter, summed over its labels."""
+        families = self.registry.collect()
+        return sum(each.value for family in families for each in family.samples if each.name == f"tidegate_logs_{name}")
 
 
 @virtual
@@ -77,13 +82,46 @@ async def test_half_of_the_items_429() -> None:
         )
     )
     assert await it.output.send(batch(1000)) == []
-    it.check("50 % item 429", 1000)
+    it.check("item 429 for half", 1000, by="elasticsearch_retried_total")
     assert it.metric("retried", status="429") == sum(it.server.sent.values()) - 1000
     assert it.metric("duplicates") == 0  # only what was refused is sent again
 
 
 @virtual
-async def test_all_items_429_then_a_flood_stage_block() -> None:
+async def test_all_items_429() -> None:
+    it, left = Direct(), [500]
+
+    def full(_: dict[str, object]) -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    it.server.item.append(fake.refuse_items(429, "es_rejected_execution_exception", full))
+    assert await it.output.send(batch(100)) == []
+    it.check("item 429 for all", 100, by="elasticsearch_retried_total")
+    assert it.metric("retried", status="429") == 500
+
+
+@virtual
+async def test_a_third_of_the_items_503() -> None:
+    it, rounds = Direct(), itertools.count()
+    it.server.item.append(fake.refuse_items(503, "unavailable_shards_exception", lambda _: next(rounds) % 3 == 0))
+    assert await it.output.send(batch(900)) == []
+    it.check("item 503 for a third", 900, by="elasticsearch_retried_total")
+    assert it.metric("duplicates") == 0
+
+
+@virtual
+async def test_all_items_409() -> None:
+    it = Direct()
+    assert await it.output.send(batch(100)) == []
+    again = await it.output.send(batch(100))
+    assert again == []
+    it.check("item 409 for all", 100, by="elasticsearch_duplicates_total")
+    assert it.metric("duplicates") == 100
+
+
+@virtual
+async def test_flood_stage_block() -> None:
     it = Direct()
     begun = it.time.now()
     it.server.item.append(fake.refuse_items(429, "cluster_block_exception", lambda _: it.time.now() - begun < 600))
@@ -92,16 +130,17 @@ async def test_all_items_429_then_a_flood_stage_block() -> None:
     assert it.output.error == "HTTP 429 for a document: cluster_block_exception: told to"
     assert await task == []
     assert it.time.now() - begun < 700
-    it.check("flood-stage block, 10 min", 50)
+    it.check("flood-stage block for 10 min", 50)
 
 
 @virtual
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-async def test_whole_requests_refused(status: int) -> None:
+@pytest.mark.parametrize("case", ["whole 429", "whole 500", "whole 502", "whole 503", "whole 504"])
+async def test_whole_requests_refused(case: str) -> None:
+    status = int(case.removeprefix("whole "))
     it = Direct()
     it.server.whole.append(fake.times(7, fake.error(status, "x", "told to")))
     assert await it.output.send(batch(100)) == []
-    it.check(f"whole {status}", 100)
+    it.check(case, 100, by="elasticsearch_retried_total")
     assert it.metric("requests", outcome=str(status)) == 7
     assert it.metric("retried", status=str(status)) == 700
 
@@ -133,7 +172,7 @@ async def test_unreadable_answers() -> None:
 
     it.server.after.append(spoil)
     assert await it.output.send(batch(100)) == []
-    it.check("unreadable answers", 100)
+    it.check("unreadable answers", 100, by="elasticsearch_duplicates_total")
     assert it.metric("unreadable") == 5
     assert it.metric("duplicates") == 100
 
@@ -148,7 +187,7 @@ async def test_truncated_answer() -> None:
 
     it.server.after.append(spoil)
     assert await it.output.send(batch(10_000)) == []
-    it.check("truncated answers to 10,000 items", 10_000)
+    it.check("short answers to 10,000 items", 10_000, by="elasticsearch_duplicates_total")
 
 
 @virtual
@@ -165,7 +204,7 @@ async def test_stored_and_then_cut() -> None:
         part.ids = [f"{number}-{name}" for name in part.ids]
         part.bodies = [body.replace(b"seq=d-", b"seq=d%d-" % number) for body in part.bodies]
         assert await it.output.send(part) == []
-    it.check("stored, then cut, 30 %", 3000)
+    it.check("stored, then cut, 30 %", 3000, by="elasticsearch_duplicates_total")
     assert it.metric("duplicates") == sum(count > 1 for count in it.server.sent.values()) > 0
 
 
@@ -180,7 +219,7 @@ async def test_no_answer_in_time() -> None:
 
     it.server.after.append(stall)
     assert await it.output.send(batch(10)) == []
-    it.check("half-open connections", 10)
+    assert len(it.server.documents()) == 10
     assert it.metric("requests", outcome="timeout") == 4
 
 
@@ -192,23 +231,23 @@ async def test_poison_goes_alone() -> None:
     )
     [refused] = await it.output.send(batch(1000))
     assert (refused.index, refused.status, refused.reason) == (5, 400, "document_parsing_exception: told to")
-    it.check("0.1 % poison", 1000, rejected=1)
+    it.check("poison 0.1 %", 1000, rejected=1)
     assert it.metric("rejected", status="400") == 1
 
 
 @virtual
 async def test_too_large_is_halved_and_a_giant_refused() -> None:
     it = Direct(compress=False)
-    it.server.whole.append(lambda request: fake.Answer(413, b"too large") if len(request.body) > 100_000 else None)
-    many = batch(2000, size=500)
-    giant = batch(1, size=200_000)
+    it.server.whole.append(lambda request: fake.Answer(413, b"too large") if len(request.body) > 1_000_000 else None)
+    many = batch(4000, size=500)
+    giant = batch(1, size=2_000_000)
     many.bodies = [*many.bodies, giant.bodies[0].replace(b"d-0", b"g-0")]
     many.ids, many.streams = [*many.ids, "giant"], [*many.streams, many.streams[0]]
     [refused] = await it.output.send(many)
-    assert (refused.index, refused.status) == (2000, 413)
-    it.check("413 at 100 kB", 2001, rejected=1)
+    assert (refused.index, refused.status) == (4000, 413)
+    it.check("413 at 1 MB", 4001, rejected=1)
     before = it.metric("requests", outcome="413")
-    other = batch(1000, size=500)
+    other = batch(3000, size=500)
     other.ids = [f"other{name}" for name in other.ids]
     assert await it.output.send(other) == []
     assert it.metric("requests", outcome="413") == before  # the limit was learned
@@ -227,37 +266,37 @@ async def test_malformed_as_a_whole_is_narrowed_down() -> None:
 
 @virtual
 @pytest.mark.parametrize(
-    "answer",
+    ("case", "answer"),
     [
-        fake.Answer(400, b"<html>The plain HTTP request was sent to HTTPS port</html>"),
-        fake.error(403, "security_exception", "not allowed"),
-        fake.error(404, "index_not_found_exception", "no such index"),
-        fake.Answer(301, b"", {"location": "https://elsewhere"}),
-        fake.Answer(200, b"<html>log in</html>", {"content-type": "text/html"}),
+        ("HTML from a proxy", fake.Answer(400, b"<html>The plain HTTP request was sent to HTTPS port</html>")),
+        ("whole 403", fake.error(403, "security_exception", "not allowed")),
+        ("whole 404", fake.error(404, "index_not_found_exception", "no such index")),
+        ("whole 301", fake.Answer(301, b"", {"location": "https://elsewhere"})),
+        ("HTML with status 200", fake.Answer(200, b"<html>log in</html>", {"content-type": "text/html"})),
     ],
-    ids=["proxy-400", "403", "404", "301", "login-page"],
 )
-async def test_what_a_person_has_to_mend_is_held(answer: fake.Answer) -> None:
+async def test_what_a_person_has_to_mend_is_held(case: str, answer: fake.Answer) -> None:
     it = Direct()
     it.server.whole.append(fake.times(20, answer))
     task = asyncio.create_task(it.output.send(batch(10)))
     await it.time.sleep(30)
     assert it.output.error != ""
     assert await task == []
-    it.check(f"held: {answer.status}", 10)
+    it.check(case, 10)
 
 
 @virtual
-async def test_items_that_may_not_be_written_are_held() -> None:
-    it, allowed = Direct(), asyncio.Event()
-    it.server.item.append(fake.refuse_items(403, "security_exception", lambda _: not allowed.is_set()))
+@pytest.mark.parametrize("case", ["item 403 for an hour", "item 404 for an hour"])
+async def test_items_that_may_not_be_written_are_held(case: str) -> None:
+    it, allowed, status = Direct(), asyncio.Event(), int(case[5:8])
+    it.server.item.append(fake.refuse_items(status, "security_exception", lambda _: not allowed.is_set()))
     task = asyncio.create_task(it.output.send(batch(10)))
     await it.time.sleep(3600)
-    assert it.output.error == "HTTP 403 for a document: security_exception: told to"
+    assert it.output.error == f"HTTP {status} for a document: security_exception: told to"
     assert not task.done()
     allowed.set()
     assert await task == []
-    it.check("item 403 for an hour", 10)
+    it.check(case, 10)
 
 
 @virtual
@@ -287,17 +326,16 @@ async def test_rollover_between_two_tries_is_the_one_double() -> None:
 
     it.server.after.append(roll)
     assert await it.output.send(batch(10)) == []
-    it.check("rollover between two tries", 10, doubled_stored=10)
+    it.check("rollover between try and retry", 10, doubled_stored=10)
 
 
 @virtual
 async def test_failure_store_is_counted() -> None:
     it = Direct()
-    it.server.item.append(
-        lambda _stream, _name, document: (201, {"failure_store": "used"}) if "d-3 " in document["message"] else None
-    )
+    it.server.item.append(lambda stream, name, document: it.server.to_failure_store(stream, name, document, "d-3 "))
     assert await it.output.send(batch(10)) == []
     assert it.metric("failure_store") == 1
+    it.check("failure store used", 10, by="elasticsearch_failure_store_total")
 
 
 @virtual
@@ -316,7 +354,7 @@ async def test_requests_under_way_are_limited() -> None:
         part.bodies = [part.bodies[0].replace(b"d-0", b"d-%d" % number)]
     await asyncio.gather(*(it.output.send(part) for part in parts))
     assert 2.9 < it.time.now() - begun < 3.2
-    it.check("6 batches, 2 at once", 6)
+    assert len(it.server.documents()) == 6
     assert now == most
 
 
@@ -350,7 +388,7 @@ async def test_killed_twenty_times(tmp_path: pathlib.Path) -> None:
         await it.kill()
     it.start()
     await it.stored()
-    it.report("killed 20 times", it.metric("elasticsearch_duplicates_total"))
+    it.report("killed 20 times at every step", by="elasticsearch_duplicates_total")
     await it.stop()
 
 
@@ -370,7 +408,7 @@ async def test_killed_and_terminated_during_an_outage(tmp_path: pathlib.Path) ->
     down[0] = False
     it.start()
     await it.stored()
-    it.report("SIGKILL and SIGTERM during an outage")
+    assert it.verdict() == oracle.Verdict(0, it.verdict().doubled_sent, 0, 0)
     await it.stop()
 
 
@@ -391,8 +429,8 @@ async def test_trace_closed_by_time_and_killed(tmp_path: pathlib.Path) -> None:
     await it.stop()
 
 
-@pytest.mark.parametrize("damage", ["torn", "flipped", "empty"])
-async def test_torn_checkpoint(tmp_path: pathlib.Path, damage: str) -> None:
+@pytest.mark.parametrize("case", ["checkpoint torn", "checkpoint with a byte changed", "checkpoint empty"])
+async def test_torn_checkpoint(tmp_path: pathlib.Path, case: str) -> None:
     it = rig.Rig(tmp_path)
     for turn in range(2):
         it.write("app.log", range(turn * 100, turn * 100 + 100))
@@ -401,11 +439,12 @@ async def test_torn_checkpoint(tmp_path: pathlib.Path, damage: str) -> None:
         await it.stop()
     file = it.data / "logs" / checkpoint.NAME
     good = file.read_bytes()
-    file.write_bytes({"torn": good[:-20], "flipped": good.replace(b"offset", b"0ffset"), "empty": b""}[damage])
+    damaged = {"torn": good[:-20], "changed": good.replace(b"offset", b"0ffset"), "empty": b""}
+    file.write_bytes(damaged[case.rsplit(maxsplit=1)[-1]])
     it.write("app.log", range(200, 300))
     it.start()
     await it.stored()
-    it.report(f"checkpoint {damage}", it.metric("checkpoint_errors_total"))
+    it.report(case, by="checkpoint_errors_total")
     assert it.metric("checkpoint_errors_total") == 1
     await it.stop()
 
@@ -420,8 +459,35 @@ async def test_state_lost_altogether(tmp_path: pathlib.Path) -> None:
         file.unlink()
     it.start()
     await it.until(lambda: it.metric("shipped_total") == 300)
-    it.report("state lost", it.metric("elasticsearch_duplicates_total"))
+    it.report("state lost altogether", by="elasticsearch_duplicates_total")
     assert it.metric("elasticsearch_duplicates_total") == 300
+    await it.stop()
+
+
+@pytest.mark.parametrize("case", ["state schema of a later version", "state schema of an earlier version"])
+async def test_state_schema(tmp_path: pathlib.Path, case: str) -> None:
+    """What a later version adds is ignored; what an earlier one did not have has a default."""
+    it = rig.Rig(tmp_path)
+    it.write("app.log", range(300))
+    it.start()
+    await it.stored()
+    await it.stop()
+    file = it.data / "logs" / checkpoint.NAME
+    head, body = (orjson.loads(line) for line in file.read_bytes().splitlines())
+    for entry in body:
+        if "later" in case:
+            entry.update(color="blue", cuts=[["", 5]])
+        else:
+            del entry["cuts"], entry["gone_at"]
+    raw = orjson.dumps(body)
+    schema = head["schema"] + (1 if "later" in case else -1)
+    file.write_bytes(orjson.dumps({"schema": schema, "digest": files.digest(raw)}) + b"\n" + raw + b"\n")
+    it.write("app.log", range(300, 350))
+    it.start()
+    await it.stored()
+    it.report(case)
+    assert it.metric("checkpoint_errors_total") == 0
+    assert it.verdict().doubled_sent == 0  # it went on where it was
     await it.stop()
 
 
@@ -438,13 +504,22 @@ async def test_state_cannot_be_written(tmp_path: pathlib.Path, monkeypatch: pyte
         await it.until(lambda: "No space left" in it.agent.streams()[-1].error)
         assert it.metric("checkpoint_errors_total") >= 1
     await it.until(lambda: it.agent.streams()[-1].error == "")
-    it.report("state directory full")
+    assert it.verdict().lost == 0
     await it.stop()
 
 
 @virtual
-@pytest.mark.parametrize("seconds", [30, 600, pytest.param(86_400, marks=pytest.mark.slow)])
-async def test_elasticsearch_gone(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+@pytest.mark.parametrize(
+    ("case", "seconds"),
+    [
+        ("Elasticsearch gone for 30 s", 30),
+        ("Elasticsearch gone for 10 min", 600),
+        pytest.param("Elasticsearch gone for 24 h", 86_400, marks=pytest.mark.slow),
+    ],
+)
+async def test_elasticsearch_gone(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, case: str, seconds: int
+) -> None:
     monkeypatch.setattr(agent, "SAVE_INTERVAL", max(1.0, seconds / 1000))  # a day of saving each second takes too long
     time = clock.LoopClock()
     it = rig.Rig(
@@ -461,7 +536,7 @@ async def test_elasticsearch_gone(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     assert it.metric("in_flight_bytes") < most  # memory is bounded: files are the spool
     while it.written - it.names().keys():
         await time.sleep(seconds / 1000)
-    it.report(f"Elasticsearch gone for {seconds} s")
+    it.report(case, by="elasticsearch_retried_total")
     assert it.metric("output_error", output="elasticsearch") in (0.0, 1.0)
     await it.stop()
 
@@ -475,7 +550,7 @@ async def test_poison_is_kept_with_its_reason(tmp_path: pathlib.Path) -> None:
         it.written -= {name for name in it.written if name.endswith("-7")}
         await it.stored()
         await it.until(lambda: it.metric("dead_letters_total") == 1)
-        it.report("poison to the dead-letter file", it.metric("dead_letters_total"))
+        it.report("poison to the dead-letter file", by="dead_letters_total")
         rows = [orjson.loads(row) for row in (it.data / "logs/dead-letters.jsonl").read_bytes().splitlines()]
         assert [(row["status"], row["reason"], row["document"]["message"]) for row in rows] == [
             (400, "document_parsing_exception: told to", "seq=app.log-7")
@@ -494,7 +569,7 @@ async def test_one_stream_all_poison(tmp_path: pathlib.Path) -> None:
         it.write("good.log", range(300), form="json")
         await it.stored()
         await it.until(lambda: it.metric("dead_letters_total") == 300)
-        it.report("one stream all poison", it.metric("dead_letters_total"))
+        it.report("one stream all poison", by="dead_letters_total")
         assert (it.data / "logs/dead-letters.1.jsonl").exists()
 
 
@@ -524,7 +599,7 @@ async def test_a_batch_that_dies_is_read_again(tmp_path: pathlib.Path) -> None:
             await it._running
         it._running = asyncio.create_task(it.agent.run())  # as the supervisor does
         await it.stored()
-        it.report("a batch that dies")
+        it.report("a batch that dies of a fault of our own")
 
 
 async def test_over_real_http_with_gzip_and_cuts(tmp_path: pathlib.Path) -> None:

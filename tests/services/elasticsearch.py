@@ -43,6 +43,11 @@ class Flavour:
         """Of its archive and folder."""
         return f"{self.kind}-{self.version}"
 
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{'Elasticsearch' if self.kind == 'elasticsearch' else 'OpenSearch'} {self.version}"
+
 
 _OPEN = (("xpack.security.enabled", False),)
 _ELASTIC = "org.elasticsearch.distribution.integ-test-zip:elasticsearch"
@@ -64,12 +69,24 @@ START_TIMEOUT = 120.0
 class Server:
     """One running server, to be stopped by whoever started it."""
 
-    def __init__(self, settings: dict[str, object] | None = None, flavour: Flavour = ELASTICSEARCH) -> None:
-        java, home = _java(flavour.oldest_java), _distribution(flavour)
+    def __init__(
+        self,
+        settings: dict[str, object] | None = None,
+        flavour: Flavour = ELASTICSEARCH,
+        *,
+        home: pathlib.Path | None = None,
+        files: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """`home` is an unpacked server of our own; `files` go into its configuration, by name; `headers` are let in."""
+        self.headers = headers or {}
+        java, home = _java(flavour.oldest_java), home or _distribution(flavour)
         self.url = ""
         self.flavour = flavour
         self._work = pathlib.Path(tempfile.mkdtemp(prefix=f"tidegate-{flavour.kind}-"))
         self._configure(home, settings or {})
+        for name, text in (files or {}).items():
+            (self._work / "config" / name).write_text(text)
         self._home, self._java = home, java
         self.start()
 
@@ -111,6 +128,11 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def end(self) -> None:
+        """Ask the process to end in good order; its data stays."""
+        os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(START_TIMEOUT)
 
     def stop(self) -> None:
         """End the process and remove its data."""
@@ -154,7 +176,8 @@ class Server:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 self.url = "http://" + ports.read_text().split()[0]
                 health = f"{self.url}/_cluster/health?wait_for_status=green&timeout=5s"
-                with urllib.request.urlopen(health, timeout=10) as answer:
+                request = urllib.request.Request(health, headers=self.headers)
+                with urllib.request.urlopen(request, timeout=10) as answer:
                     if json.load(answer)["status"] == "green":
                         return
             time.sleep(0.05)
@@ -176,13 +199,21 @@ def address(flavour: Flavour = ELASTICSEARCH) -> collections.abc.Iterator[str]:
         server.stop()
 
 
-def call(method: str, url: str, body: object = None) -> dict[str, object]:
+def call(
+    method: str, url: str, body: object = None, headers: collections.abc.Mapping[str, str] | None = None
+) -> dict[str, object]:
     """One JSON request; the answer. Raises `urllib.error.HTTPError`."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"}, method=method)
+    all_headers = {"content-type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, all_headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         found: dict[str, object] = json.load(answer)
         return found
+
+
+def home_of(flavour: Flavour) -> tuple[pathlib.Path, pathlib.Path]:
+    """The unpacked server, not to be changed, and a JDK that fits it. Raises `cache.UnavailableError`."""
+    return _distribution(flavour), _java(flavour.oldest_java)
 
 
 def _java(oldest: int) -> pathlib.Path:

@@ -31,6 +31,8 @@ class Loaded:
     """What relative paths in the settings are relative to."""
     notices: tuple[problems.Problem, ...] = ()
     """What of the file is not used."""
+    files: tuple[pathlib.Path, ...] = ()
+    """Secrets and certificates that the settings name: what is in them may change, too."""
 
     def resolve(self, path: str) -> pathlib.Path:
         """A path of the settings, as an absolute one."""
@@ -46,16 +48,30 @@ def load(path: pathlib.Path | None, environ: Mapping[str, str]) -> Loaded:
     given = document.value or {}
     notices: tuple[problems.Problem, ...] = ()
     if prometheusyml.recognised(given):
-        made = prometheusyml.translated(document)
-        given, notices = made.values, made.notices
+        translated = prometheusyml.translated(document)
+        given, notices = translated.values, translated.notices
     values = _merge(given, _from_environment(environ))
+    named = tuple(folder / pathlib.Path(name).expanduser() for name in _files(values))
     _read_secrets(values, settings.Settings, folder, document, ())
     _read_config_files(values, folder)
     elsewhere = _read_probes(values, folder)
     found = validate.model(settings.Settings, values, document, prefix="settings-")
     here = {name: one for name, one in found.probes.modules.items() if name not in elsewhere.modules}
     notices += (*elsewhere.notices, *blackboxyml.notes(here, document, ("probes", "modules")))
-    return Loaded(found, document, folder, notices)
+    return Loaded(found, document, folder, notices, named)
+
+
+def _files(value: Any) -> Iterator[str]:
+    """Every value of a field that ends in `_file`."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if isinstance(part, str) and part and str(key).endswith(_FILE):
+                yield part
+            else:
+                yield from _files(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _files(part)
 
 
 def _read_config_files(values: dict[str, Any], folder: pathlib.Path) -> None:

@@ -7,6 +7,7 @@ starve the quiet ones. When the output does not keep up, reading waits: the file
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pathlib
 import re
 import socket
@@ -27,6 +28,8 @@ STEP_BYTES = 1024 * 1024
 """Read in one go before the loop decides again."""
 LETTERS = "dead letters"
 """What the dead-letter file is called among the outputs."""
+STEP_FILES = 128
+"""Opened in one go, beside those that are open: descriptors are few."""
 _NAME = re.compile(r"[^A-Z\\/*?\"<>| ,#:\-]{1,100}")
 Result = TypeVar("Result")
 _Steps = list[tuple[roster.Watched, list[source.Chunk], Exception | None]]
@@ -93,6 +96,9 @@ class LogAgent:
         self._error = ""
         self._next_scan = 0.0
         self._scanned_at = 0.0
+        self._looked_at = 0.0
+        """When the last look began that found everything; what was rotated since may be unknown."""
+        self._starting = False
         self._save_lock = asyncio.Lock()
         self._saved: object = None
         self._wanted = 0
@@ -181,7 +187,7 @@ class LogAgent:
             watched.seen = watched.now
         more = False
         while due:
-            await self._delivery.room()
+            await self._room()
             async with self._reading:
                 results = await _finish(asyncio.to_thread(_steps, due, self._clock.now()))
                 for watched, chunks, error in results:
@@ -195,6 +201,23 @@ class LogAgent:
         if not more:
             await self._clock.sleep(min(self._config.poll_interval, max(self._delivery.due(), 0.01)))
 
+    async def _room(self) -> None:
+        """Wait until more may be read. Meanwhile files are looked at, and held open so that none is deleted unread."""
+        room = asyncio.create_task(self._delivery.room())
+        try:
+            while True:
+                pause = asyncio.ensure_future(self._clock.sleep(self._config.poll_interval))
+                await asyncio.wait({room, pause}, return_when=asyncio.FIRST_COMPLETED)
+                pause.cancel()
+                if room.done():
+                    return
+                await self._scan()
+                spare = self._config.max_open_files - self._roster.opened
+                async with self._reading:
+                    await _finish(asyncio.to_thread(_hold, self._roster.unopened(spare)))
+        finally:
+            await tasks.cancel(room)
+
     async def _scan(self) -> None:
         now = self._clock.now()
         if now < self._next_scan and self._next_scan - now <= 60.0:
@@ -205,9 +228,14 @@ class LogAgent:
         started = loop.time()
         found = await asyncio.to_thread(files.scan, inputs, self._folder)
         self._next_scan = now + max(self._config.poll_interval, min(SCAN_SHARE * (loop.time() - started), 10.0))
+        before = len(self._roster.watched)
         turned = self._roster.take(found, inputs, self._clock.now())
         if turned:
             await self._find_rotated(turned, since)
+        if not self._starting:
+            self._looked_at = now
+        if len(self._roster.watched) > before and not self._starting:
+            await self.save()  # a file that is known is found again, even when it is renamed after a kill
         self._measure()
 
     async def _find_rotated(self, paths: Iterable[str], since: float) -> None:
@@ -304,7 +332,7 @@ class LogAgent:
             self._metrics.lag_bytes.labels(dataset).set(count)
             self._metrics.lag_seconds.labels(dataset).set(lag_seconds[dataset])
         self._metrics.files.set(len(self._roster.watched))
-        self._metrics.open_files.set(sum(each.source.tail.opened for each in self._roster.watched.values()))
+        self._metrics.open_files.set(self._roster.opened)
         for name, error in (*self._outputs.errors(), (LETTERS, self._delivery.error)):
             self._metrics.output_error.labels(name).set(bool(error))
 
@@ -312,7 +340,7 @@ class LogAgent:
 
     async def _start(self) -> None:
         """Read the checkpoint, look for files, and find those again that were renamed meanwhile."""
-        saved_at = await asyncio.to_thread(checkpoint.saved_at, self._state)
+        saved_at = await asyncio.to_thread(checkpoint.looked_at, self._state)
         if not self._started:
             entries, wrong = await asyncio.to_thread(checkpoint.load, self._state)
         else:
@@ -325,6 +353,8 @@ class LogAgent:
         fresh = not self._started and not entries and not wrong
         self._roster = roster.Roster(self._folder, self._host, self._config, entries, fresh=fresh)
         self._started, self._stale, self._next_scan = True, False, 0.0
+        self._starting, self._looked_at = True, saved_at
+        begun = self._clock.now()
         await self._scan()
         missing = self._roster.missing()
         renamed = await asyncio.to_thread(_search, missing)
@@ -332,6 +362,8 @@ class LogAgent:
         if not fresh:
             paths = {each.path for each in self._roster.entries(self._clock.now())}
             await self._find_rotated(paths, saved_at)
+        self._starting, self._looked_at = False, begun
+        await self.save()
         if lost:
             self._metrics.lost.inc(lost)
             self._log.warning("files vanished before they were read to their end", lost_bytes=lost)
@@ -345,7 +377,7 @@ class LogAgent:
 
     async def _write(self, entries: list[checkpoint.Entry]) -> None:
         try:
-            await asyncio.to_thread(checkpoint.save, self._state, entries)
+            await asyncio.to_thread(checkpoint.save, self._state, entries, self._looked_at)
         except OSError as error:
             self._metrics.checkpoint_errors.inc()
             text = f"cannot write the checkpoint in {self._state}: {error.strerror or error}"
@@ -385,7 +417,7 @@ async def _finish(work: Awaitable[Result]) -> Result:
 
 
 def _steps(due: Sequence[roster.Watched], now: float) -> _Steps:
-    """Step files in turn until enough was read; the files that had their turn."""
+    """Step files in turn until enough was read, or opened; the files that had their turn."""
     done: _Steps = []
     read = 0
     for watched in due:
@@ -393,7 +425,7 @@ def _steps(due: Sequence[roster.Watched], now: float) -> _Steps:
         error = None if watched.abandoned else _collect(watched, chunks, now)
         done.append((watched, chunks, error))
         read += sum(chunk.read for chunk in chunks)
-        if read >= STEP_BYTES:
+        if read >= STEP_BYTES or len(done) >= STEP_FILES:
             break
     return done
 
@@ -407,6 +439,13 @@ def _collect(watched: roster.Watched, chunks: list[source.Chunk], now: float) ->
     except (OSError, tail.GoneError) as error:
         return error
     return None
+
+
+def _hold(files_: Sequence[roster.Watched]) -> None:
+    """Open files that are read later; what is wrong with one is found then."""
+    for watched in files_:
+        with contextlib.suppress(OSError, tail.GoneError):
+            watched.source.tail.open()
 
 
 def _last_step(watched: roster.Watched, now: float) -> source.Chunk:

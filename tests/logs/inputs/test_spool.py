@@ -226,7 +226,8 @@ async def test_drop_oldest_in_an_outage_loses_exactly_what_is_counted(tmp_path: 
         down[0] = False
         await it.until(lambda: len(it.names()) == 6000 - dropped)
         await it.until(lambda: it.metric("lag_bytes", dataset="generic") == 0)
-        it.report("outage, spool full (drop-oldest)", dropped, lost=dropped)
+        it.judge("outage, spool full (drop-oldest)", dropped, "spool_dropped_lines_total", lost=dropped)
+        assert it.server.wrongs == []
         assert it.metric("lost_bytes_total") == 0
 
 

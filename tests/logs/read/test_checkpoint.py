@@ -58,7 +58,7 @@ def test_round_trip_and_the_one_before(tmp_path: pathlib.Path) -> None:
 
 def test_nothing_there(tmp_path: pathlib.Path) -> None:
     assert checkpoint.load(tmp_path) == ({}, "")
-    assert checkpoint.saved_at(tmp_path) == 0.0
+    assert checkpoint.looked_at(tmp_path) == 0.0
 
 
 @hypothesis.given(st.binary(max_size=200))

@@ -44,9 +44,11 @@ class Outcome:
     """How many of those for which status."""
     error: str = ""
     """Why documents are sent again; empty when none are."""
+    places: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    """When asked for: documents that were created, and the index that they are in."""
 
 
-def read(body: bytes, indexes: Sequence[int]) -> Outcome | None:
+def read(body: bytes, indexes: Sequence[int], *, places: bool = False) -> Outcome | None:
     """The outcome of a 200 answer for these documents, or None when the answer does not fit them: then nothing is known."""
     try:
         answer = orjson.loads(body)
@@ -61,6 +63,8 @@ def read(body: bytes, indexes: Sequence[int]) -> Outcome | None:
         if not isinstance(result, dict) or not isinstance(status := result.get("status"), int):
             return None
         _sort(outcome, index, status, result)
+        if places and status in (200, 201):
+            outcome.places.append((index, str(result.get("_index", ""))))
     return outcome
 
 

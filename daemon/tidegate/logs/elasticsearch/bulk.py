@@ -8,14 +8,16 @@ What needs a person (401, 403, 404) is held, shown and counted, never dropped.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import email.utils
+import errno
 import zlib
 from collections.abc import Mapping, Sequence
 
 import elastic_transport
 
 from tidegate.kit import tasks, telemetry
-from tidegate.logs.elasticsearch import answers, connection
+from tidegate.logs.elasticsearch import answers, backing, connection
 from tidegate.logs.ship import output
 from tidegate.model import ports, settings
 
@@ -26,6 +28,9 @@ THREAD_FROM = 128 * 1024
 """Answers of this size are read in a thread."""
 GZIP_LEVEL = 1
 TARGET = "/_bulk?filter_path=errors,items.*.status,items.*.error,items.*.failure_store,error"
+PLACES = f"{TARGET},items.*._index"
+"""The same, with the index that each document went to."""
+_NEVER_SENT = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 
 
 class ElasticsearchOutput:
@@ -46,6 +51,7 @@ class ElasticsearchOutput:
         self._log = telemetry.logger("logs.elasticsearch")
         self._errors: dict[int, str] = {}
         self._last_error = ""
+        self._backing = backing.Backing()
         self._most = float("inf")
         """Bytes of documents in a request that the server (or a proxy) was seen to refuse."""
         self._count(registry)
@@ -103,88 +109,112 @@ class ElasticsearchOutput:
         self._retried = counter("retried", "Documents sent again, by the status that they had.", ("status",))
         self._duplicates = counter("duplicates", "Documents that were already there: an earlier try had landed.")
         self._redirected = counter("failure_store", "Documents that Elasticsearch put into a failure store.")
+        self._rolled = counter(
+            "rolled_over", "Documents that may be stored twice: their stream may have rolled over between two tries."
+        )
         self._rejected = counter("rejected", "Documents refused for good, by status.", ("status",))
         self._unreadable = counter("unreadable", "Answers that did not fit their request; it was sent again.")
         self._sent = counter("sent_bytes", "Bytes of bulk bodies sent, compressed where that is on.")
 
     # --- one batch ----------------------------------------------------------------------------------------------
 
-    async def _send(self, batch: output.Batch, indexes: list[int], key: int) -> list[output.Rejected]:
-        rejected: list[output.Rejected] = []
-        attempt = 0
-        while indexes:
-            size = sum(len(batch.bodies[index]) for index in indexes)
-            if size > self._most and len(indexes) > 1:
-                return rejected + await self._halves(batch, indexes, key)
-            status, headers, body = await self._request(batch, indexes)
-            if answers.blames_documents(status, body):
-                self._most = min(self._most, size / 2) if status == 413 and len(indexes) > 1 else self._most
-                return rejected + await self._split(batch, indexes, key, status, body)
-            before = len(indexes)
-            if status == 200:
-                indexes, error = await self._sort(body, indexes, rejected)
-            else:
-                error = f"HTTP {status}: {answers.whole(body)}" if status else body.decode()
-                self._retried.labels(str(status or "connection")).inc(len(indexes))
-            if not indexes:
+    async def _send(
+        self, batch: output.Batch, indexes: list[int], key: int, before: Mapping[str, str] | None = None
+    ) -> list[output.Rejected]:
+        """Store some documents of a batch. `before`, when an earlier try of them has an unknown outcome: see `_Tries`."""
+        tries = _Tries(batch, indexes, before)
+        while tries.indexes:
+            size = sum(len(batch.bodies[index]) for index in tries.indexes)
+            if size > self._most and len(tries.indexes) > 1:
+                return tries.rejected + await self._halves(tries, key)
+            answer = await self._request(tries)
+            if answers.blames_documents(answer.status, answer.body):
+                self._most = (
+                    min(self._most, size / 2) if answer.status == 413 and len(tries.indexes) > 1 else self._most
+                )
+                return tries.rejected + await self._split(tries, key, answer)
+            before_this = len(tries.indexes)
+            error = await self._judge(tries, answer)
+            if not tries.indexes:
                 break
-            attempt = 1 if len(indexes) < before else attempt + 1  # it moves: do not slow down further
+            # While some get through, it moves: do not slow down further.
+            tries.attempt = 1 if len(tries.indexes) < before_this else tries.attempt + 1
             self._tell(key, error)
-            await self._clock.sleep(_wait(attempt, headers))
+            await self._clock.sleep(_wait(tries.attempt, answer.headers))
         self._tell(key, "")
-        return rejected
+        return tries.rejected
 
-    async def _sort(self, body: bytes, indexes: list[int], rejected: list[output.Rejected]) -> tuple[list[int], str]:
-        """Account for an answer: the documents to send again, and why."""
-        if len(body) >= THREAD_FROM:
-            outcome = await asyncio.to_thread(answers.read, body, indexes)
-        else:
-            outcome = answers.read(body, indexes)
-        if outcome is None:
+    async def _judge(self, tries: _Tries, answer: _Answer) -> str:
+        """Account for an answer; why documents must be sent again, if some must."""
+        if answer.status == 200:
+            outcome = await _read(answer.body, tries.indexes, places=answer.places)
+            if outcome is not None:
+                self._account(tries, outcome)
+                return outcome.error
             self._unreadable.inc()
-            self._retried.labels("unreadable").inc(len(indexes))
-            return indexes, f"an answer that does not fit the request: {answers.whole(body[:300])}"
+            self._retried.labels("unreadable").inc(len(tries.indexes))
+            error = f"an answer that does not fit the request: {answers.whole(answer.body[:300])}"
+        else:
+            self._retried.labels(str(answer.status or "connection")).inc(len(tries.indexes))
+            error = f"HTTP {answer.status}: {answers.whole(answer.body)}" if answer.status else answer.body.decode()
+        if answer.unknown and tries.before is None:
+            tries.before = answer.known
+        return error
+
+    def _account(self, tries: _Tries, outcome: answers.Outcome) -> None:
         self._duplicates.inc(outcome.duplicates)
         self._redirected.inc(outcome.redirected)
         for item in outcome.rejected:
             self._rejected.labels(str(item.status)).inc()
         for status, count in outcome.again_status.items():
             self._retried.labels(str(status)).inc(count)
-        rejected.extend(outcome.rejected)
-        return outcome.again, outcome.error
+        created = [(tries.batch.streams[index], name) for index, name in outcome.places]
+        if tries.before is not None:
+            self._rolled.inc(backing.doubtful(created, tries.before))
+        self._backing.learn(created)
+        tries.before = None
+        tries.rejected.extend(outcome.rejected)
+        tries.indexes = outcome.again
 
-    async def _split(
-        self, batch: output.Batch, indexes: list[int], key: int, status: int, body: bytes
-    ) -> list[output.Rejected]:
+    async def _split(self, tries: _Tries, key: int, answer: _Answer) -> list[output.Rejected]:
         """Halve a request that is too large or malformed; a single document that is either is refused."""
-        if len(indexes) == 1:
+        if len(tries.indexes) == 1:
+            status = answer.status
             self._rejected.labels(str(status)).inc()
-            reason = answers.whole(body) or ("the document is too large" if status == 413 else "bad request")
-            return [output.Rejected(indexes[0], status, reason)]
-        return await self._halves(batch, indexes, key)
+            reason = answers.whole(answer.body) or ("the document is too large" if status == 413 else "bad request")
+            return [output.Rejected(tries.indexes[0], status, reason)]
+        return await self._halves(tries, key)
 
-    async def _halves(self, batch: output.Batch, indexes: list[int], key: int) -> list[output.Rejected]:
-        middle = len(indexes) // 2
-        first = await self._send(batch, indexes[:middle], key)
-        return first + await self._send(batch, indexes[middle:], key)
+    async def _halves(self, tries: _Tries, key: int) -> list[output.Rejected]:
+        middle = len(tries.indexes) // 2
+        first = await self._send(tries.batch, tries.indexes[:middle], key, tries.before)
+        return first + await self._send(tries.batch, tries.indexes[middle:], key, tries.before)
 
-    async def _request(self, batch: output.Batch, indexes: list[int]) -> tuple[int, Mapping[str, str], bytes]:
-        """One request: (status, headers, answer). Status 0 stands for no answer, with the reason as the body."""
+    async def _request(self, tries: _Tries) -> _Answer:
+        """One request and what came of it."""
         async with self._slots:
-            body = await asyncio.to_thread(encode, batch, indexes, compress=self._compress)
+            body = await asyncio.to_thread(encode, tries.batch, tries.indexes, compress=self._compress)
             self._sent.inc(len(body))
+            places = self._backing.wanted(tries.streams, self._clock.now()) or tries.before is not None
+            known = self._backing.known(tries.streams)
             try:
                 meta, answer = await self._transport.perform_request(
-                    "POST", TARGET, body=body, headers=self._headers, request_timeout=self._timeout or None
+                    "POST",
+                    PLACES if places else TARGET,
+                    body=body,
+                    headers=self._headers,
+                    request_timeout=self._timeout or None,
                 )
             except elastic_transport.ConnectionTimeout:
                 self._requests.labels("timeout").inc()
-                return 0, {}, b"no answer in time"
+                return _Answer(0, {}, b"no answer in time", known, unknown=True)
             except (elastic_transport.TransportError, OSError, ValueError) as error:
                 self._requests.labels("connection").inc()
-                return 0, {}, f"cannot reach Elasticsearch: {_plain(error)}".encode()
+                reason = f"cannot reach Elasticsearch: {_plain(error)}".encode()
+                return _Answer(0, {}, reason, known, unknown=not _never_sent(error))
         self._requests.labels(str(meta.status)).inc()
-        return meta.status, meta.headers, answer or b""
+        unknown = meta.status == 200 or meta.status >= 500
+        return _Answer(meta.status, meta.headers, answer or b"", known, unknown=unknown, places=places)
 
     def _tell(self, key: int, error: str) -> None:
         if not error:
@@ -197,6 +227,51 @@ class ElasticsearchOutput:
         if error != self._last_error:
             self._log.warning("Elasticsearch does not take documents; trying again", reason=error)
             self._last_error = error
+
+
+@dataclasses.dataclass(slots=True)
+class _Tries:
+    """Documents of a batch on their way, over several tries."""
+
+    batch: output.Batch
+    indexes: list[int]
+    """Those that are neither stored nor refused."""
+    before: Mapping[str, str] | None
+    """When an earlier try may have stored them: the backing indexes that were known before it."""
+    rejected: list[output.Rejected] = dataclasses.field(default_factory=list)
+    attempt: int = 0
+
+    @property
+    def streams(self) -> set[str]:
+        """The data streams that they go to."""
+        return set(self.batch.streams)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of one request."""
+
+    status: int
+    """0 for no answer, with the reason as the body."""
+    headers: Mapping[str, str]
+    body: bytes
+    known: Mapping[str, str]
+    """The backing indexes that were known before it was sent."""
+    unknown: bool = False
+    """Whether documents may have been stored, unless the answer tells of each."""
+    places: bool = False
+    """Whether the answer says which index each document went to."""
+
+
+async def _read(body: bytes, indexes: list[int], *, places: bool) -> answers.Outcome | None:
+    if len(body) >= THREAD_FROM:
+        return await asyncio.to_thread(answers.read, body, indexes, places=places)
+    return answers.read(body, indexes, places=places)
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether a connection was not even made. The transport keeps its client's own error only as the context."""
+    return any(getattr(cause, "errno", None) in _NEVER_SENT for cause in (error, error.__context__))
 
 
 def encode(batch: output.Batch, indexes: Sequence[int], *, compress: bool) -> bytes:

@@ -20,6 +20,8 @@ from tidegate.logs.read import files
 NAME = "checkpoint.json"
 PREVIOUS = "checkpoint.previous.json"
 SCHEMA = 1
+COARSE = 1.0
+"""Seconds by which a file system's times may lie behind the clock."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,18 +112,24 @@ def load(folder: pathlib.Path) -> tuple[dict[files.Key, Entry], str]:
     return {}, wrong
 
 
-def saved_at(folder: pathlib.Path) -> float:
-    """When the checkpoint was last written, by the file system's clock; 0 when there is none."""
+def looked_at(folder: pathlib.Path) -> float:
+    """Up to when the checkpoint is sure to know of every file: what was rotated since may be missing in it; 0 without one."""
     try:
-        return (folder / NAME).stat().st_mtime
-    except OSError:
+        with (folder / NAME).open("rb") as file:
+            written = os.fstat(file.fileno()).st_mtime
+            told = orjson.loads(file.readline()).get("looked", written)
+    except (OSError, ValueError, AttributeError):
         return 0.0
+    return min(written, float(told)) - COARSE  # the wall clock may have been set since
 
 
-def save(folder: pathlib.Path, entries: Iterable[Entry]) -> None:
-    """Write the checkpoint and return when it is on disk. Raises `OSError`, with the old one in place."""
+def save(folder: pathlib.Path, entries: Iterable[Entry], looked: float = 0.0) -> None:
+    """Write the checkpoint and return when it is on disk. Raises `OSError`, with the old one in place.
+
+    `looked` is when the last look at the files began that these entries are complete for.
+    """
     body = orjson.dumps([entry.dump() for entry in entries])
-    head = orjson.dumps({"schema": SCHEMA, "digest": files.digest(body)})
+    head = orjson.dumps({"schema": SCHEMA, "digest": files.digest(body), "looked": looked})
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / f"{NAME}.new"
     with new.open("wb") as file:

@@ -73,6 +73,14 @@ def in_folder(folder: str, key: Key) -> str:
     return ""
 
 
+def named(fd: int) -> str:
+    """The path that an open file has now, after renames; empty where the system does not tell."""
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - the link's text, as it is
+    except OSError:
+        return ""
+
+
 def first_line(fd: int) -> bytes:
     """The first line of an open file, or as much of it as identity needs."""
     return os.pread(fd, PREFIX, 0).partition(b"\n")[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -201,9 +202,10 @@ class Roster:
         return [watched for watched in self.watched.values() if self._is_due(watched, now)]
 
     def abandon(self, path: str, first_digest: str) -> Watched | None:
-        """Read no more of the file at a path that begins so."""
+        """Read no more of the file at a path that begins so, or that was not looked into yet."""
         for watched in self.watched.values():
-            if watched.real == path and watched.entry().first_digest == first_digest:
+            known = watched.entry() if watched.real == path else None
+            if known and (known.first_digest == first_digest or not known.first_length):
                 watched.abandoned, watched.wanted = True, False
                 return watched
         return None
@@ -224,11 +226,27 @@ class Roster:
         quiet = now - max(watched.left_at, watched.source.read_at)
         return quiet >= (LINGER_DELETED if watched.source.tail.links == 0 else LINGER_RENAMED)
 
+    @property
+    def opened(self) -> int:
+        """How many files are held open."""
+        return sum(each.source.tail.opened for each in self.watched.values())
+
+    def unopened(self, most: int) -> list[Watched]:
+        """At most so many files that have something unread and are not held open."""
+        found = (each for each in self.watched.values() if each.present and each.wanted and not each.source.tail.opened)
+        return list(itertools.islice((each for each in found if each.lag_bytes), max(most, 0)))
+
     def close_some(self, limit: int) -> None:
-        """Close the descriptors of files that can be opened again, until few enough are open."""
+        """Close the descriptors of files that can be opened again, until few enough are open.
+
+        A deleted file cannot; a renamed one can, as long as its new name is known.
+        """
         opened = [watched for watched in self.watched.values() if watched.source.tail.opened]
-        spare = sorted((each for each in opened if each.present), key=lambda each: each.source.read_at)
+        kept = (each for each in opened if each.present or each.source.tail.links)
+        spare = sorted(kept, key=lambda each: (each.present, each.source.read_at))
         for watched in spare[: max(len(opened) - limit, 0)]:
+            if not watched.present:
+                watched.source.tail.path = files.named(watched.source.tail.fd) or watched.source.tail.path
             watched.source.tail.close()
 
     def entries(self, now: float) -> list[checkpoint.Entry]:

@@ -74,8 +74,13 @@ def at(path: str) -> Rotated | None:
 
 
 def begins_like(rotated: Rotated, entry: checkpoint.Entry) -> bool:
-    """Whether a file has the first line of what an entry is about."""
-    return entry.first_length > 0 and files.digest(rotated.first[: entry.first_length]) == entry.first_digest
+    """Whether a file has the first line of what an entry is about; all of it, unless its end was not read."""
+    unfinished = entry.offset <= entry.first_length
+    return (
+        entry.first_length > 0
+        and (unfinished or len(rotated.first) == entry.first_length)
+        and files.digest(rotated.first[: entry.first_length]) == entry.first_digest
+    )
 
 
 def continues(rotated: Rotated, entry: checkpoint.Entry) -> bool:

@@ -12,7 +12,7 @@ import functools
 import pathlib
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import tidegate
 from tidegate import notice, packs, schedule
@@ -27,7 +27,6 @@ from tidegate.kit import clock as clock_
 from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
-from tidegate.logs.elasticsearch import bulk, search
 from tidegate.logs.inputs import listening
 from tidegate.logs.local_store import local
 from tidegate.logs.outputs import build
@@ -40,6 +39,9 @@ from tidegate.notify import outbox
 from tidegate.notify import store as outbox_store
 from tidegate.rules import manager as rules_
 from tidegate.scrape import manager as scrape
+
+if TYPE_CHECKING:
+    from tidegate.logs.elasticsearch import bulk, search
 
 Part: TypeAlias = tuple[str, Callable[[], Awaitable[None]]]
 
@@ -157,6 +159,8 @@ class App:
         self.reader: ports.LogStore
         self.remote: search.ElasticsearchReader | None = None
         if given.elasticsearch.urls:
+            from tidegate.logs.elasticsearch import search  # noqa: PLC0415 - 60 ms that only its users are worth
+
             self.reader = self.remote = search.ElasticsearchReader(given.elasticsearch, given.kibana)
         else:
             self.reader = self.local = local.LocalStore(
@@ -171,6 +175,8 @@ class App:
             if self.local:
                 store = self.local
             else:
+                from tidegate.logs.elasticsearch import bulk  # noqa: PLC0415 - see above
+
                 store = self.bulk = bulk.ElasticsearchOutput(given.elasticsearch, self.clock, self.registry)
             folder = self.plan.loaded.folder
             self.others = build.outputs(given, folder, self.clock, self.registry)

@@ -21,7 +21,7 @@ import tidegate
 COMMANDS: Final = {
     "run": ("serve", "run", "Server and agent in one process, on embedded storage."),
     "server": ("serve", "server", "Scraping, rules, alerts, notifications, gate, APIs and page."),
-    "agent": ("serve", "agent", "Tail this machine's logs and ship them."),
+    "agent": ("agent", "agent", "Tail this machine's logs and ship them."),
     "check": ("check", "check", "Check settings and rule files; say what is wrong and what was found."),
     "test": ("ruletests", "test", "Run rule unit tests (promtool's files)."),
     "rules": ("rulefiles", "rules", "Rewrite rule files for any Prometheus."),
@@ -81,6 +81,6 @@ def main() -> None:
     # Threads and plug-ins that nobody here uses cost a quarter of the start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # A start makes many objects and throws few away: looking through them again and again costs a sixth of it.
-    gc.set_threshold(50_000, 20, 50)
+    # A start makes many objects and throws few away: looking through them again and again costs a fifth of it.
+    gc.set_threshold(400_000, 20, 50)
     cli.main(prog_name="tidegate", args=sys.argv[1:])

@@ -1,32 +1,19 @@
-"""`tidegate run`, `server`, `agent`: the long-running commands. They print where to look, then log to standard error."""
+"""`tidegate run` and `tidegate server`. They print where to look, then log to standard error."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import gc
 import os
 import pathlib
-import signal
-import sys
-import threading
-from collections.abc import Awaitable, Callable
 
 import click
 
-from tidegate import agent as agent_
 from tidegate import app
-from tidegate.cli import options
-from tidegate.kit import telemetry
-from tidegate.model import problems
-
-LAST_RESORT = 28.0
-"""Seconds after a signal at which a shutdown that hangs is cut off; below Kubernetes' 30 s."""
+from tidegate.cli import options, running
 
 
 @click.command()
 @options.config
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Of our own log.")
+@running.log_level
 def run(config: pathlib.Path | None, log_level: str | None) -> None:
     """Server and agent in one process, on embedded storage: a laptop, one VM, a demo.
 
@@ -35,12 +22,12 @@ def run(config: pathlib.Path | None, log_level: str | None) -> None:
       tidegate run --config tidegate.yaml
     """
     path = options.find(config)
-    _serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=True))
+    running.serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=True))
 
 
 @click.command()
 @options.config
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Of our own log.")
+@running.log_level
 def server(config: pathlib.Path | None, log_level: str | None) -> None:
     """Scraping, rules, alerts, notifications, gate, APIs and page. Tails no logs: agents do.
 
@@ -49,61 +36,4 @@ def server(config: pathlib.Path | None, log_level: str | None) -> None:
       tidegate server --config /etc/tidegate/tidegate.yaml
     """
     path = options.find(config)
-    _serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=False))
-
-
-@click.command()
-@options.config
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Of our own log.")
-def agent(config: pathlib.Path | None, log_level: str | None) -> None:
-    """Tail this machine's logs, count log metrics, and ship the lines.
-
-    \b
-    Example:
-      tidegate agent --config /etc/tidegate/tidegate.yaml
-    """
-    path = options.find(config)
-    _serve(path, log_level, lambda stop, started: agent_.run(path, os.environ, stop, started))
-
-
-Start = Callable[[asyncio.Event, Callable[[str], None]], Awaitable[None]]
-
-
-def _serve(path: pathlib.Path | None, log_level: str | None, start: Start) -> None:
-    """Run until a signal; exit 1 on bad configuration, 70 when something that cannot be lived without is gone."""
-    settings = options.load(path).settings
-    telemetry.configure(log_level or settings.log_level, settings.log_format)
-    try:
-        asyncio.run(_until_signal(start))
-    except problems.ConfigError as error:
-        options.show(error)
-        sys.exit(1)
-    except problems.FatalError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(70)
-
-
-async def _until_signal(start: Start) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stop, number)
-    await start(stop, _say)
-
-
-def _stop(stop: asyncio.Event, number: int) -> None:
-    """The first signal asks, a second one insists; a timer has the last word."""
-    if stop.is_set():
-        os._exit(128 + number)
-    stop.set()
-    timer = threading.Timer(LAST_RESORT, os._exit, args=(70,))
-    timer.daemon = True
-    timer.start()
-
-
-def _say(text: str) -> None:
-    """Show that it has started; what is there now stays, so it is not looked through for garbage any more."""
-    gc.freeze()
-    with contextlib.suppress(BrokenPipeError):
-        click.echo(text)
-        sys.stdout.flush()
+    running.serve(path, log_level, lambda stop, started: app.run(path, os.environ, stop, started, embedded=False))

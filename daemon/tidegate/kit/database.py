@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import pathlib
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from tidegate.model import problems
 
@@ -94,7 +95,7 @@ def upsert(connection: Connection, table: sqlalchemy.Table, rows: Sequence[dict[
     """Insert rows, replacing those with the same primary key; on SQLite and PostgreSQL alike."""
     if not rows:
         return
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    dialect: Any = _postgresql() if connection.dialect.name == "postgresql" else sqlite
     keys = [column.name for column in table.primary_key]
     statement = dialect.insert(table)
     others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
@@ -103,6 +104,12 @@ def upsert(connection: Connection, table: sqlalchemy.Table, rows: Sequence[dict[
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
     connection.execute(statement, list(rows))
+
+
+def _postgresql() -> types.ModuleType:
+    import sqlalchemy.dialects.postgresql  # noqa: PLC0415 - 25 ms that only its users are worth
+
+    return sqlalchemy.dialects.postgresql
 
 
 def _engine(url: str) -> sqlalchemy.Engine:

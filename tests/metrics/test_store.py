@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def counts(self) -> None:
         if hasattr(self, "store"):
-            assert self.store.series_count == len(self.table._columns)  # type: ignore[attr-defined]
+            assert self.store.series_count == self.table.size  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,12 @@
 """The samples of one source: its ring, its series, and the rules of staleness between one row and the next.
 
-A folder holds `ring` (values) and `labels` (see `labelfile`). A series that the last
+A folder holds `ring` (values) and `labels` (see `owners`). A series that the last
 row had and the new one has not gets a stale marker; one that was silent for a whole ring is dead, and its column is given
 to another. `epoch` changes when columns were given back, so that whoever remembers columns can look them up again.
 """
 
 from __future__ import annotations
 
-import array
 import collections
 import contextlib
 import dataclasses
@@ -20,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tidegate.metrics import columns, index, labelfile, ring
+from tidegate.metrics import columns, index, labelfile, owners, ring
 from tidegate.model import labels as labels_
 from tidegate.model import problems, series
 
@@ -34,8 +33,6 @@ PACE = 32
 """Rows over which the time between rows is measured."""
 LATE = 4096
 """Fillings of older rows that readers of `after` can still ask for."""
-COMPACT_BYTES = 256
-"""Bytes of the label file for each living series at which it is written anew."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +81,6 @@ class Table:
         """Open what `create` made. `lock` guards what tables share. Raises `ring.TornError` or `OSError`."""
         self.folder = folder
         self._lock = lock
-        self.index = index.Index(pool)
         self.epoch = 0
         self.dropped_since: float | None = None
         self.admit: Callable[[int], None] = lambda _: None
@@ -93,28 +89,20 @@ class Table:
         self.swept: Callable[[], None] = lambda: None
         """Told when series went."""
         self._dropped = dropped
-        self._pool = pool
-        self._columns: dict[bytes, int] = {}
-        """By the codes of their names and values: a tenth of what the label sets would take."""
-        self._free: list[int] = []
-        self._resting: list[int] = []
-        """Given back by the last sweep, to nobody yet: whoever still remembers them is told, and hits nobody else."""
         self._late: collections.deque[tuple[int, series.Columns]] = collections.deque(maxlen=LATE)
         self.fillings = 0
         """Older rows that were filled, ever."""
         self._renumbered = 0
         """By how much the ring counts its rows less than it did at first."""
         self.ring = ring.Ring(folder / "ring")
-        self._file = labelfile.LabelFile(folder / "labels")
-        self.key, self.interval = self._read_labels()
+        self._owners = owners.Owners(folder / "labels", pool, self.ring.columns)
+        self.key, self.interval = self._owners.key, self._owners.interval
         self._want = self.ring.slots
         width = self.ring.columns
         last = self._last_row()
         self._live = np.zeros(width, np.bool_)
         self._live[: last.size] = _real(last)
-        self.orphans = int(np.count_nonzero(self._live)) - int(
-            np.count_nonzero(self._live[list(self._columns.values())])
-        )
+        self.orphans = int(np.count_nonzero(self._live)) - int(np.count_nonzero(self._live[self._owners.columns()]))
         """Series with samples whose labels did not reach the disk before the machine stopped."""
         self._seen = np.full(width, self.ring.rows - 1, np.int64)
         self.gap_row = self.ring.rows - 1
@@ -137,7 +125,12 @@ class Table:
     @property
     def size(self) -> int:
         """How many series it holds."""
-        return len(self._columns)
+        return len(self._owners)
+
+    @property
+    def index(self) -> index.Index:
+        """The label sets of its columns."""
+        return self._owners.index
 
     def names(self) -> set[str]:
         """The metric names of its series."""
@@ -149,29 +142,20 @@ class Table:
 
     def column(self, labels: labels_.Labels) -> int:
         """See `ports.SampleTable`."""
-        known = self._pool.codes
-        found = self._columns.get(array.array("i", [known.get(text, -1) for pair in labels for text in pair]).tobytes())
-        if found is not None:
+        if (found := self._owners.find(labels)) >= 0:
             return found
         with self._lock:
             return self._new_column(labels)
 
     def _new_column(self, labels: labels_.Labels) -> int:
         self.admit(1)
-        column = self._free.pop() if self._free else self._width()
-        self._columns[self._key(labels)] = column
+        column = self._owners.give(labels)
         if column < self._seen.size:
             self._seen[column] = self.ring.rows  # not dead before its first row
-        self._file.came(column, labels)
-        self.index.put(column, labels)
         # Rows before this one have nothing in the new column.
         self.gap_row = self.ring.rows - 1
         self.came(labels_.get(labels, labels_.NAME))
         return column
-
-    def _key(self, labels: labels_.Labels) -> bytes:
-        code = self._pool.code
-        return array.array("i", [code(text) for pair in labels for text in pair]).tobytes()
 
     def append(self, at_ms: int, columns: series.Columns, values: series.Values, *, partial: bool = False) -> None:
         """See `ports.SampleTable`. Raises `ValueError` for columns that belong to no series or stand twice."""
@@ -185,13 +169,13 @@ class Table:
         if at_ms <= self.ring.last_time:
             self._dropped("out_of_order")
             return
-        self._file.write()
+        self._owners.write()
         self._make_room()
         row = np.full(self.ring.columns, np.nan)
         cells = ring.bits(row)
         cells[:] = series.ABSENT_BITS
         if columns.size:
-            self._check(columns)
+            self._owners.check(columns)
             row[columns] = values
         now = _real(row)
         if not partial:
@@ -200,7 +184,7 @@ class Table:
         self.ring.write(at_ms, row)
         self._seen[now] = number
         self._live = self._live | now if partial else now
-        if int(now.sum()) < len(self._columns):
+        if int(now.sum()) < self.size:
             self.gap_row = number
 
     def fill(self, rows: Sequence[Row]) -> Filled:
@@ -238,7 +222,7 @@ class Table:
 
     def _insert(self, missing: Sequence[int]) -> None:
         """Put empty rows in between."""
-        self._file.write()
+        self._owners.write()
         self._make_room()
         before = self.ring
         first, rows = before.first, before.rows
@@ -253,7 +237,7 @@ class Table:
         self.gap_row = self.ring.rows - 1
 
     def _fill(self, at_ms: int, columns: series.Columns, values: series.Values) -> Filled:
-        self._file.write()
+        self._owners.write()
         self._make_room()
         number = self._row_at(at_ms)
         late = np.ones(columns.size, np.bool_) if number < 0 else self._newer(number, columns)
@@ -305,8 +289,7 @@ class Table:
 
     def holds(self, labels: labels_.Labels) -> bool:
         """Whether it has this series."""
-        known = self._pool.codes
-        return array.array("i", [known.get(text, -1) for pair in labels for text in pair]).tobytes() in self._columns
+        return self._owners.find(labels) >= 0
 
     def pace(self) -> float:
         """Seconds between its last rows, when there are enough of them to tell; 0 otherwise."""
@@ -326,57 +309,26 @@ class Table:
 
     def sweep(self) -> int:
         """Give back the columns of series that were silent for a whole ring; how many."""
-        self._free, self._resting = self._free + self._resting, []
-        horizon = self.ring.rows - self.ring.slots
-        dead = [
-            (key, column)
-            for key, column in self._columns.items()
-            if column < self._seen.size and self._seen[column] < horizon
-        ]
-        if not dead:
+        self._owners.rested()
+        owned = self._owners.columns()
+        known = owned[owned < self._seen.size]
+        dead = known[self._seen[known] < self.ring.rows - self.ring.slots]
+        if not dead.size:
             return 0
-        for key, _ in dead:
-            del self._columns[key]
-        free = [column for _, column in dead]
-        self.index.remove(np.array(free, np.int64))
-        self._file.went(free)
-        self._file.write()
-        self._resting = free
-        self.admit(-len(free))
         self.epoch += 1
+        self.admit(-dead.size)
+        self._owners.release(dead)
         self.swept()
-        self._compact()
-        return len(free)
-
-    def _compact(self) -> None:
-        """Write the label file anew when most of it speaks of series that are gone."""
-        path = self.folder / "labels"
-        if path.stat().st_size < COMPACT_BYTES * (1 + len(self._columns)):
-            return
-        living = ((column, self.labels(column)) for column in self._columns.values())
-        self._file.rewrite(self.key, self.interval, living)
+        return int(dead.size)
 
     def close(self) -> None:
         """Write what is pending, and hand the ring to the disk."""
-        self._file.write()
+        self._owners.write()
         self.ring.flush()
-
-    def _check(self, given: series.Columns) -> None:
-        if int(given.max()) >= self._width() or int(given.min()) < 0:
-            raise ValueError("a column that belongs to no series")
-        if (self._free or self._resting) and np.isin(given, self._free + self._resting).any():
-            raise ValueError("a column that was given back: look the series up again")
-        seen = np.zeros(self._width(), np.bool_)
-        seen[given] = True
-        if int(np.count_nonzero(seen)) != given.size:
-            raise ValueError("a series stands twice in one row")
-
-    def _width(self) -> int:
-        return len(self._columns) + len(self._free) + len(self._resting)
 
     def _make_room(self) -> None:
         width = self.ring.columns
-        while width < self._width():
+        while width < self._owners.width:
             width *= 2
         slots = self.ring.slots if self.ring.slots * 0.5 <= self._want <= self.ring.slots else self._want
         if width == self.ring.columns and slots == self.ring.slots:
@@ -400,36 +352,6 @@ class Table:
             return np.zeros(0)
         row: series.Values = self.ring.values[(self.ring.rows - 1) % self.ring.slots]
         return row
-
-    def _read_labels(self) -> tuple[str, float]:
-        """Replay the label file. A series may stand there twice after a crash: what was said last counts."""
-        key, interval, told = self._file.read(self._pool)
-        owners: dict[int, bytes] = {}
-        for event in told:
-            if isinstance(event, labelfile.Went):
-                self._disown(owners, event.columns.tolist())
-            else:
-                self._own(owners, event)
-        # Without a row the ring has no column for it yet.
-        self._disown(owners, [column for column in owners if column >= self.ring.columns])
-        self._free = sorted(set(range(max(owners, default=-1) + 1)) - set(owners))
-        return key, interval
-
-    def _own(self, owners: dict[int, bytes], event: labelfile.Came) -> None:
-        keys, given = event.keys(self._pool), event.columns.tolist()
-        if not owners.keys().isdisjoint(given):
-            self._disown(owners, given)
-        if not self._columns.keys().isdisjoint(keys):
-            self._disown(owners, [self._columns[key] for key in keys if key in self._columns])
-        owners.update(zip(given, keys, strict=True))
-        self._columns.update(zip(keys, given, strict=True))
-        self.index.put_all(event.columns, event.names, event.codes)
-
-    def _disown(self, owners: dict[int, bytes], gone: Sequence[int]) -> None:
-        known = [column for column in gone if column in owners]
-        for column in known:
-            del self._columns[owners.pop(column)]
-        self.index.remove(np.array(known, np.int64))
 
 
 def _once(columns: series.Columns, values: series.Values) -> tuple[series.Columns, series.Values, int]:

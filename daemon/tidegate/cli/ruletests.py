@@ -24,7 +24,7 @@ from tidegate.logs import kql, rehearsed
 from tidegate.metrics import store as store_
 from tidegate.metrics.promql import engine as engine_
 from tidegate.model import ports, problems
-from tidegate.rules import unitstages, unittest
+from tidegate.rules import unitcases, unitstages, unittest
 
 
 @click.group()
@@ -103,7 +103,7 @@ def _pattern(only: str) -> None:
         raise click.BadParameter(f"no regular expression: {error}", param_hint="--run") from None
 
 
-def _show(cases: Sequence[unittest.Case], diff: bool, verbose: bool) -> None:
+def _show(cases: Sequence[unitcases.Case], diff: bool, verbose: bool) -> None:
     for case in cases:
         if not case.passed:
             click.echo(click.style(f"✘ {case.file}: {case.name}", fg="red") + (f"\n{case.difference}" if diff else ""))
@@ -130,7 +130,7 @@ def unusable(error: problems.ConfigError) -> str:
     return ET.tostring(suites, encoding="unicode")
 
 
-def report(cases: Sequence[unittest.Case]) -> str:
+def report(cases: Sequence[unitcases.Case]) -> str:
     """The cases as JUnit XML, as promtool writes it: a `testcase` for each test of a file, with all its failures."""
     suites = ET.Element("testsuites")
     for file in dict.fromkeys(case.file for case in cases):

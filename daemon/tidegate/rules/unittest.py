@@ -6,62 +6,26 @@ case with what was expected and what came.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import glob
 import math
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from tidegate.kit import telemetry, validate, yamlfile
-from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
 from tidegate.rules import audience as audience_
-from tidegate.rules import evaluate, evidence, load, unitdiff, unitfiles, unitstages
+from tidegate.rules import evaluate, evidence, load, unitcases, unitfiles, unitstages
 from tidegate.rules import group as group_
 
 World: TypeAlias = Callable[[float], tuple[ports.QueryEngine, ports.SampleStore, Callable[[], None]]]
 """Gives a fresh engine and store that keeps so many seconds, and how to clean up after them."""
-CLOSE, FUZZY = 1e-12, 1e-6
 MARGIN = 600.0
 """Seconds that the store keeps beyond the test: there is nothing before its start."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Case:
-    """One thing that was looked at."""
-
-    file: str
-    test: str
-    """The scenario, by promtool's name for it."""
-    number: int
-    """The scenario's place in the file."""
-    name: str
-    difference: str = ""
-    """What was expected and what came; empty when they are the same."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether it held."""
-        return not self.difference
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Scenario:
-    file: str
-    given: unitfiles.TestFile
-    test: unitfiles.Test
-    title: str
-    start: float
-    number: int
-
-    def case(self, name: str, difference: str = "") -> Case:
-        """A case of it."""
-        return Case(self.file, self.test.name or f"unnamed#{self.number}", self.number, name, difference)
 
 
 async def run(
@@ -71,19 +35,19 @@ async def run(
     *,
     only: str = "",
     made: unitstages.Made | None = None,
-) -> list[Case]:
+) -> list[unitcases.Case]:
     """Run files one after the other; `only` those scenarios whose name a regular expression finds.
 
     With tests of messages and gates it has to run on a `kit.virtual` loop, and needs `made`, which makes what they look
     at. Raises `ConfigError` for a file that cannot be used.
     """
-    cases: list[Case] = []
+    cases: list[unitcases.Case] = []
     for path in paths:
         document = yamlfile.read(path)
         given = validate.model(unitfiles.TestFile, document.value or {}, document, prefix="test-")
         for number, test in enumerate(given.tests):
             title = test.name or f"test {number + 1}"
-            scenario = _Scenario(str(path), given, test, title, _start(test, document, number), number)
+            scenario = unitcases.Scenario(str(path), given, test, title, _start(test, document, number), number)
             if re.search(only, title):
                 cases += await _Run(scenario, document, world, kql, made).cases()
     return cases
@@ -94,7 +58,7 @@ class _Run:
 
     def __init__(
         self,
-        scenario: _Scenario,
+        scenario: unitcases.Scenario,
         document: yamlfile.Document,
         world: World,
         kql: Callable[[str], object],
@@ -106,7 +70,7 @@ class _Run:
         self._looks: unitstages.Looks | None = None
         self._written: unitstages.Written | None = None
 
-    async def cases(self) -> list[Case]:
+    async def cases(self) -> list[unitcases.Case]:
         """Everything that was looked at."""
         test, scenario = self._test, self._scenario
         asked = (test.alert_rule_test, test.promql_expr_test, test.notification_test, test.gate_test)
@@ -123,7 +87,7 @@ class _Run:
             if broken:
                 return [*cases, broken]
             self._put(rows, end)
-            return cases + [_query_case(scenario, query, engine) for query in test.promql_expr_test]
+            return cases + [unitcases.query(scenario, query, engine) for query in test.promql_expr_test]
         finally:
             await self._audience.close()
             clean()
@@ -147,7 +111,9 @@ class _Run:
         if self._written:
             self._written.until(self._scenario.start + offset)
 
-    async def _evaluate(self, groups: list[group_.Group], rows: _Rows, end: float) -> tuple[list[Case], Case | None]:
+    async def _evaluate(
+        self, groups: list[group_.Group], rows: _Rows, end: float
+    ) -> tuple[list[unitcases.Case], unitcases.Case | None]:
         """Evaluate at every interval up to the last test's time, and compare where a test falls into the interval.
 
         As in promtool every group is evaluated at every `evaluation_interval`, whatever its own, and the scenario ends with
@@ -155,30 +121,30 @@ class _Run:
         """
         scenario = self._scenario
         step = scenario.given.evaluation_interval
-        cases: list[Case] = []
+        cases: list[unitcases.Case] = []
         for number in range(int(end // step) + 1):
             offset = number * step
             self._put(rows, offset)
             await self._audience.until(scenario.start + offset)
             for group in groups:
                 await group.evaluate_at(scenario.start + offset)
-            broken = [_failed(status) for group in groups for status in group.status.rules if status.error]
+            broken = [unitcases.failed(status) for group in groups for status in group.status.rules if status.error]
             if broken:
-                name = f"{scenario.title}: evaluation at {_duration(offset)}"
+                name = f"{scenario.title}: evaluation at {unitcases.duration(offset)}"
                 return cases, scenario.case(name, "\n".join(broken))
             await self._audience.evaluated(scenario.start + offset, [group.status for group in groups])
             due = [test for test in scenario.test.alert_rule_test if offset <= test.eval_time < offset + step]
-            cases += [_alert_case(scenario, test, groups) for test in due]
+            cases += [unitcases.alerts(scenario, test, groups) for test in due]
             cases += await self._look(offset + step)
         return cases, None
 
-    async def _look(self, before: float) -> list[Case]:
+    async def _look(self, before: float) -> list[unitcases.Case]:
         """The tests of messages and gates that are due before an offset."""
         scenario = self._scenario
         found = await self._looks.before(before) if self._looks else []
         return [
             scenario.case(
-                f"{scenario.title}: {title} at {_duration(at)}",
+                f"{scenario.title}: {title} at {unitcases.duration(at)}",
                 difference,
             )
             for at, (title, difference) in found
@@ -188,7 +154,9 @@ class _Run:
 class _Rows:
     """The input series, put into the store as time goes on."""
 
-    def __init__(self, store: ports.SampleStore, scenario: _Scenario, document: yamlfile.Document, number: int) -> None:
+    def __init__(
+        self, store: ports.SampleStore, scenario: unitcases.Scenario, document: yamlfile.Document, number: int
+    ) -> None:
         self._interval = scenario.test.interval or scenario.given.evaluation_interval
         self._table = store.table("input", self._interval)
         self._start = scenario.start
@@ -221,7 +189,7 @@ class _Rows:
 
 def _groups(
     ruleset: rules.RuleSet,
-    scenario: _Scenario,
+    scenario: unitcases.Scenario,
     engine: ports.QueryEngine,
     store: ports.SampleStore,
     audience: audience_.Audience,
@@ -243,65 +211,7 @@ def _groups(
     return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in wanted]
 
 
-def _failed(status: ports.RuleStatus) -> str:
-    rule = status.rule
-    name = rule.alert if isinstance(rule, rules.AlertingRule) else rule.record
-    return f"  rule {name} ({rule.place.file}:{rule.place.line}) failed: {status.error}"
-
-
-def _alert_case(scenario: _Scenario, test: unitfiles.AlertTest, groups: list[group_.Group]) -> Case:
-    name = f"{scenario.title}: {test.alertname} at {_duration(test.eval_time)}"
-    got = sorted(
-        _alert_text(dict(alert.labels), dict(alert.annotations))
-        for group in groups
-        for rule in group.alerting
-        for alert in rule.alerts.values()
-        if alert.state == "firing" and alert.name == test.alertname
-    )
-    wanted = sorted(
-        _alert_text({**one.exp_labels, "alertname": test.alertname}, one.exp_annotations) for one in test.exp_alerts
-    )
-    return scenario.case(name, unitdiff.difference(wanted, got))
-
-
-def _query_case(scenario: _Scenario, test: unitfiles.QueryTest, engine: ports.QueryEngine) -> Case:
-    name = f"{scenario.title}: {test.expr.strip()} at {_duration(test.eval_time)}"
-    try:
-        got = evaluate.vector(engine.prepare(test.expr).instant(scenario.start + test.eval_time))
-        wanted = [(unitfiles.series_labels(one.labels), one.value) for one in test.exp_samples]
-    except (problems.QueryError, ValueError) as error:
-        return scenario.case(name, str(error))
-    if any(one.histogram for one in test.exp_samples):
-        return scenario.case(name, "native histograms are not supported yet")
-    tolerance = FUZZY if scenario.given.fuzzy_compare else CLOSE
-    if _same(wanted, got, tolerance):
-        return scenario.case(name)
-    return scenario.case(name, unitdiff.difference(_samples(wanted), _samples(got)) or "the values differ by rounding")
-
-
-def _same(
-    wanted: Sequence[tuple[labels_.Labels, float]], got: Sequence[tuple[labels_.Labels, float]], tolerance: float
-) -> bool:
-    values = dict(got)
-    return len(values) == len(got) == len(wanted) and all(
-        labels in values and _close(values[labels], value, tolerance) for labels, value in wanted
-    )
-
-
-def _close(one: float, other: float, tolerance: float) -> bool:
-    return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=tolerance)
-
-
-def _samples(found: Iterable[tuple[labels_.Labels, float]]) -> list[str]:
-    return sorted(f"{labels_.text(labels)} {value!r}" for labels, value in found)
-
-
-def _alert_text(labels: dict[str, str], annotations: dict[str, str]) -> str:
-    shown = [f"{name}: {text}" for name, text in sorted(annotations.items())]
-    return "\n    ".join([labels_.text(labels_.make(labels)), *shown])
-
-
-def _rule_files(scenario: _Scenario) -> list[tuple[pathlib.Path, str]]:
+def _rule_files(scenario: unitcases.Scenario) -> list[tuple[pathlib.Path, str]]:
     folder = pathlib.Path(scenario.file).parent
     patterns = [str(folder / name) for name in scenario.given.rule_files]
     found = [name for pattern in patterns for name in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207 - absolute
@@ -317,7 +227,3 @@ def _start(test: unitfiles.Test, document: yamlfile.Document, number: int) -> fl
     except ValueError:
         at = ("tests", number, "start_timestamp")
         raise problems.ConfigError([document.problem("test-start", f"{given!r} is no time", at)]) from None
-
-
-def _duration(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=seconds))

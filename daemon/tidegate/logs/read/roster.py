@@ -63,6 +63,11 @@ class Watched:
         self.cuts = tuple(self.source.cuts)
 
     @property
+    def paths(self) -> tuple[str, str]:
+        """Where it is: as its pattern leads to it, and without links on the way."""
+        return self.source.tail.path, self.real
+
+    @property
     def size(self) -> int:
         """The file's size as far as known."""
         return max(self.source.tail.size, self.now[0] if self.present else 0)
@@ -130,6 +135,9 @@ class Roster:
         paths = {watched.source.path: watched for watched in self.watched.values()}
         for key, file in found.items():
             watched = self.watched.get(key)
+            if watched is not None and watched.abandoned and file.path not in watched.paths:
+                self.let_go(watched, now)  # its place on the disk was given to a new file
+                watched = None
             if watched is None:
                 if key not in self.remembered and self._is_copy(file, paths, now):
                     continue
@@ -204,7 +212,7 @@ class Roster:
     def abandon(self, path: str, first_digest: str) -> Watched | None:
         """Read no more of the file at a path that begins so, or that was not looked into yet."""
         for watched in self.watched.values():
-            known = watched.entry() if watched.real == path else None
+            known = watched.entry() if path in watched.paths else None
             if known and (known.first_digest == first_digest or not known.first_length):
                 watched.abandoned, watched.wanted = True, False
                 return watched

@@ -38,8 +38,8 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
-            readers = [_Reader(part, checks) for part in manifests.read(path, shown)]
-            found = [reader.read() for reader in readers]
+            readers = [_Reader(part, checks.kql) for part in manifests.read(path, shown)]
+            found = [reader.read(checks) for reader in readers]
         except problems.ConfigError as error:
             wrong += error.problems
             continue
@@ -50,6 +50,24 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     if wrong:
         raise problems.ConfigError(wrong)
     return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths))
+
+
+def log_metrics(paths: Sequence[tuple[pathlib.Path, str]], kql: Callable[[str], object]) -> Sequence[rules.LogMetric]:
+    """Only what the files count in logs; their rules are somebody else's. Raises `ConfigError` with all problems."""
+    metrics: list[rules.LogMetric] = []
+    wrong: list[problems.Problem] = []
+    for path, shown in paths:
+        try:
+            for part in manifests.read(path, shown):
+                reader = _Reader(part, kql)
+                metrics += reader.metrics(reader.shape())
+                wrong += reader.problems
+        except problems.ConfigError as error:
+            wrong += error.problems
+    wrong += _metrics_twice(metrics)
+    if wrong:
+        raise problems.ConfigError(wrong)
+    return tuple(metrics)
 
 
 def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]:
@@ -66,15 +84,24 @@ def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]
 class _Reader:
     """Reads one file and collects its problems."""
 
-    def __init__(self, part: manifests.Part, checks: Checks) -> None:
-        self._document, self._checks, self._part = part.document, checks, part
+    def __init__(self, part: manifests.Part, kql: Callable[[str], object]) -> None:
+        self._document, self._kql, self._part = part.document, kql, part
         self.problems: list[problems.Problem] = []
         self._root = part.root
 
-    def read(self) -> rules.RuleSet:
-        """The rules of the file. Raises `ConfigError` when its shape is wrong."""
+    def shape(self) -> files.RuleFile:
+        """What stands where. Raises `ConfigError` when the file has another shape."""
         value = self._part.value
-        shape = validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
+        return validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
+
+    def metrics(self, shape: files.RuleFile) -> list[rules.LogMetric]:
+        """The log metrics of the file."""
+        return [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
+
+    def read(self, checks: Checks) -> rules.RuleSet:
+        """The rules of the file. Raises `ConfigError` when its shape is wrong."""
+        self._checks = checks
+        shape = self.shape()
         names: set[str] = set()
         groups = []
         for number, group in enumerate(shape.groups or []):
@@ -85,8 +112,7 @@ class _Reader:
                 self._wrong("rule-group-twice", f"the group {group.name!r} stands twice in this file", (*at, "name"))
             names.add(group.name)
             groups.append(self._group(group, at))
-        metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
-        return rules.RuleSet(tuple(groups), tuple(metrics))
+        return rules.RuleSet(tuple(groups), tuple(self.metrics(shape)))
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
         self._engine = self._checks.engine
@@ -239,7 +265,7 @@ class _Reader:
             if not _LABEL.match(name):
                 self._wrong("rule-label-name", f"{name!r} is no label name", at)
         try:
-            self._checks.kql(metric.query)
+            self._kql(metric.query)
         except problems.QueryError as error:
             problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", (*at, "query"))
             self.problems.append(_moved(problem, metric.query, error.position, self._document))

@@ -189,10 +189,16 @@ def test_these_go_the_long_way(tmp_path: pathlib.Path, more: dict[str, Any]) -> 
     assert same(tmp_path / "app.log", [line(number, **more) for number in range(10)]) == 0
 
 
-def test_levels_are_shapes_of_their_own_and_the_frequent_one_is_tried_first(tmp_path: pathlib.Path) -> None:
-    names = ["debug", *["info"] * 8, "WARN", *["info"] * 8, "error", "fatal"]
-    lines = [line(number, level=level) for number, level in enumerate(names)]
-    assert same(tmp_path / "app.log", lines) == 2 * len(names) - 5
+def test_words_for_levels_are_one_shape(tmp_path: pathlib.Path) -> None:
+    names = ["debug", *["info"] * 8, "WARN", *["info"] * 8, "error", "fatal", "odd", "Information"]
+    lines = [line(number, level=level, severity="High") for number, level in enumerate(names)]
+    assert same(tmp_path / "app.log", lines) == 2 * len(names) - 1
+
+
+def test_numbers_for_levels_are_shapes_of_their_own_and_the_frequent_one_is_tried_first(tmp_path: pathlib.Path) -> None:
+    numbers = [20, *[30] * 8, 40, *[30] * 8, 50, 60]
+    lines = [line(number, level=level) for number, level in enumerate(numbers)]
+    assert same(tmp_path / "app.log", lines) == 2 * len(numbers) - 5
 
 
 def test_text_between_is_not_lost_and_breaks_no_trace(tmp_path: pathlib.Path) -> None:

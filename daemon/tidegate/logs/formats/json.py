@@ -102,13 +102,13 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
 def bound(path: Sequence[str]) -> str:
     """How the place of a value in the document depends on the value, by the keys that lead to it.
 
-    Not at all (empty); on being one certain value (`all`), a time (`time`), not empty (`filled`), not empty and on one line
-    (`plain`), a whole number (`whole`); or in ways that only `line` knows (`never`).
+    Not at all (empty); on being the word for a level (`level`), a time (`time`), not empty (`filled`), not empty and of one
+    line (`plain`), a whole number (`whole`); or in ways that only `line` knows (`never`).
     """
     name = ".".join(path)
     role = _ROLES.get(path[0])
     if name in ("log.level", *(path if role is _LEVEL else ())):
-        return "all"
+        return "level"
     if len(path) == 1 and role is not None:
         return {_TIME: "time", _ERROR: "plain", _FIELD: "filled"}.get(role, "")
     if name in FIELDS:

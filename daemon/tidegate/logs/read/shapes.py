@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from tidegate.logs.formats import base, cri, json
+from tidegate.logs.formats import base, cri, json, levels
 
 MOST: Final = 8
 """Shapes of one file."""
@@ -26,6 +26,8 @@ TRIES: Final = 16
 EARNED: Final = 1000
 """Lines that earn another try."""
 MOST_VALUES: Final = 80
+MOST_LEVELS: Final = 100
+"""Words for levels that are remembered."""
 LONGEST: Final = base.LONGEST_LABEL
 CREATED: Final = "2003-07-11T05:23:17.481920Z"
 """Stands for the time of reading."""
@@ -33,6 +35,8 @@ OFFSET: Final = 7_290_000_000_000_000_001
 """Stands for where a line begins."""
 _TIME = "2003-07-12T05:23:17.481920{:03}Z"
 _TEXT = "zq{:03}shape"
+_LEVEL = "ZQLevelOfShape"
+"""Comes out in lower case where it is the level, and as it is where it is something else."""
 _WHOLE = "730000000000{:03}"
 _FRACTION = "730000{:03}.5"
 
@@ -46,6 +50,7 @@ _PATTERNS: Final = {
 _WHOLES: Final = rb"(0|-?[1-9]\d{0,17})"
 _FRACTIONS: Final = rb"(-?(?:0|[1-9]\d{0,8})\.(?:0|\d{0,3}[1-9]))"
 """Of those that are written back as they were."""
+_LEVELS: Final = rb'"([A-Za-z]{1,24})"'
 _PREFIX = re.compile(cri.UTC_TIME + rb" (?:stdout|stderr) F ")
 _VALUE = re.compile(rb'"(?P<text>[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"|(?P<number>-?\d[\d.eE+-]*)|true|false|null')
 _KEY = re.compile(rb'"([^"\\\x00-\x1f]{0,1024})"[ \t]*:[ \t]*')
@@ -86,11 +91,23 @@ class _Shape:
 
     match: Callable[[bytes], re.Match[bytes] | None]
     pick: Callable[[tuple[Any, ...]], Any]
-    """From the groups and the offset to what the template wants, in its order."""
+    """From the groups, the offset and the level to what the template wants, in its order."""
     whole: bytes
     """The template, with a mark for the time of reading."""
+    level: int = 0
+    """The group that is the level's word, to be looked up behind the offset; 0 for none."""
     created: str = ""
     template: bytes = b""
+
+
+class _Levels(dict[bytes, bytes]):
+    """The level that a word means."""
+
+    def __missing__(self, word: bytes) -> bytes:
+        found = levels.word(word.decode()).encode()
+        if len(self) < MOST_LEVELS:
+            self[word] = found
+        return found
 
 
 Document = Callable[[bytes], bytes | None]
@@ -108,6 +125,7 @@ class Shapes:
         self._hits = 0
         self._created = ""
         self._created_bytes = b""
+        self._levels = _Levels()
 
     def created(self, at: str) -> None:
         """Set the time of reading, for the documents to come (ISO 8601)."""
@@ -128,7 +146,8 @@ class Shapes:
         if shape.created != self._created:
             shape.template = shape.whole.replace(CREATED.encode(), self._created_bytes)
             shape.created = self._created
-        made: bytes = shape.template % shape.pick((*found.groups(), offset))
+        more = (offset, self._levels[found[shape.level]]) if shape.level else (offset,)
+        made: bytes = shape.template % shape.pick(found.groups() + more)
         return made
 
     def missed(self, raw: bytes) -> None:
@@ -155,7 +174,7 @@ def learned(raw: bytes, document: Document) -> _Shape | None:
         sample = _sample(raw)
     except _UnfitError:
         return None
-    if any(mark in raw for mark in (*sample.marks, b"%d" % OFFSET, CREATED.encode())):
+    if any(mark in raw for mark in (*sample.marks, _LEVEL.lower().encode(), b"%d" % OFFSET, CREATED.encode())):
         return None
     body = document(bytes(sample.marked))
     return _shape(sample, body) if body is not None else None
@@ -164,7 +183,10 @@ def learned(raw: bytes, document: Document) -> _Shape | None:
 def _shape(sample: _Sample, body: bytes) -> _Shape | None:
     """Where the marks came out."""
     offset = b"%d" % OFFSET
-    marks = [*sample.marks, offset]
+    marks, level = [*sample.marks, offset], 0
+    if _LEVEL.encode() in marks and _LEVEL.lower().encode() in body:
+        level = marks.index(_LEVEL.encode()) + 1
+        marks.append(_LEVEL.lower().encode())
     if any(body.count(mark) > 1 for mark in marks) or offset not in body:
         return None
     places = sorted((place, number) for number, mark in enumerate(marks) if (place := body.find(mark)) >= 0)
@@ -174,7 +196,7 @@ def _shape(sample: _Sample, body: bytes) -> _Shape | None:
         end = place + len(marks[number])
     template += body[end:].replace(b"%", b"%%")
     pick = operator.itemgetter(*(number for _, number in places))
-    return _Shape(re.compile(bytes(sample.pattern) + rb"\r?").fullmatch, pick, template)
+    return _Shape(re.compile(bytes(sample.pattern) + rb"\r?").fullmatch, pick, template, level)
 
 
 def _sample(raw: bytes) -> _Sample:
@@ -224,7 +246,9 @@ def _value(sample: _Sample, raw: bytes, at: int, path: tuple[str, ...]) -> int:
     if found is None:
         raise _UnfitError
     bound = json.bound(path)
-    if bound == "all" or found.lastgroup is None:
+    if bound == "level" and re.fullmatch(_LEVELS, found[0]) and _LEVEL.encode() not in sample.marks:
+        sample.hole(_LEVELS, _LEVEL, quoted=True)
+    elif bound == "level" or found.lastgroup is None:
         sample.literal(found[0])
     elif found.lastgroup == "text":
         _text_hole(sample, found, bound, nested=len(path) > 1)

@@ -98,7 +98,8 @@ class Source:
         self._pending: dict[str, multiline.Event] = {}
         self._parts: dict[str, _Parts] = {}
         self._spans: list[tuple[int, int]] = []
-        self._chunk = Chunk(self.ledger, "")
+        self._chunk: Chunk
+        """What the step under way found."""
         self._now = 0.0
         self._created = ""
         self._limits: limits.Limits | None = None
@@ -196,6 +197,7 @@ class Source:
             chunk.mark = self.tail.mark_before(chunk.position)
         if self._redactor is not None:
             self._redact()
+        del self._chunk  # of many files, what one gave last would be held by each
         return chunk
 
     def _redact(self) -> None:
@@ -236,6 +238,7 @@ class Source:
         chunk.rewritten, chunk.lost, chunk.more = True, error.lost, True
         self._redact()
         self._new_generation()
+        del self._chunk
         return chunk
 
     def known(self, unread: int = 0) -> checkpoint.Entry:

@@ -32,6 +32,8 @@ TRUNCATION = (
 IDENTITY = (
     "inode reuse while up",
     "inode reuse while down",
+    "inode reuse while up, under another name",
+    "inode reuse while down, under another name",
     "100 files with an equal first 4 KiB",
     "first line that is the start of another",
     "clock jumps forwards and back",

@@ -242,6 +242,7 @@ async def test_truncated_and_grown_past_the_old_end_between_looks(tmp_path: path
         await it.stored()
         it.report("truncated and grown past the old end between looks", by="rewritten_files_total")
         assert it.metric("rewritten_files_total") == 1
+        assert it.metric("lost_bytes_total") == 0
 
 
 async def test_truncated_while_nobody_looked(tmp_path: pathlib.Path) -> None:
@@ -275,8 +276,50 @@ async def test_inode_reuse_with_the_same_first_line(tmp_path: pathlib.Path, *, d
     if down:
         it.start()
     await it.stored()
-    it.report("inode reuse while down" if down else "inode reuse while up")
+    it.report("inode reuse while down" if down else "inode reuse while up", by="lost_bytes_total")
+    assert (
+        it.counted("lost_bytes_total") == 0
+    )  # the new content is longer than the old one, of which nothing was unread
+    assert it.counted("rewritten_files_total") == 1
     await it.stop()
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_inode_reuse_under_another_name(tmp_path: pathlib.Path, *, down: bool) -> None:
+    """A new file in the inode of a deleted one is not taken for a rename of it: its lines are told under its own name."""
+    it = rig.Rig(tmp_path, poll_interval=0.3)
+    old, new = tmp_path / "old.log", tmp_path / "new.log"
+    it.write("old.log", range(20))
+    it.start()
+    await it.stored()
+    if down:
+        await it.stop()
+    # The same inode under another name with other content, as after an unlink and a creation between two looks.
+    old.rename(new)
+    new.write_text("")
+    it.write("new.log", range(30))
+    if down:
+        it.start()
+    await it.stored()
+    it.report(f"inode reuse while {'down' if down else 'up'}, under another name", by="lost_bytes_total")
+    assert it.counted("lost_bytes_total") == 0
+    told = {(document["log"]["file"]["path"], document["message"].split("=")[1][:3]) for document in it.documents()}
+    assert told == {(str(old), "old"), (str(new), "new")}
+    await it.until(lambda: [each.lag_bytes for each in it.agent.streams() if each.name == str(new)] == [0])
+    assert it.metric("files") == 1
+    await it.stop()
+
+
+async def test_a_renamed_file_keeps_the_name_that_its_lines_carry(tmp_path: pathlib.Path) -> None:
+    """The other side of the same: a rename within the pattern is one, and nothing is read twice."""
+    async with rig.running(tmp_path) as it:
+        it.write("old.log", range(20))
+        await it.stored()
+        (tmp_path / "old.log").rename(tmp_path / "new.log")
+        it.write("new.log", range(20, 40))
+        await it.stored()
+        assert it.verdict() == oracle.Verdict(0, 0, 0, 0)
+        assert {document["log"]["file"]["path"] for document in it.documents()} == {str(tmp_path / "old.log")}
 
 
 async def test_hundred_files_that_begin_alike(tmp_path: pathlib.Path) -> None:

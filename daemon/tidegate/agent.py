@@ -117,8 +117,8 @@ class Agent:
         fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
         if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
             self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
-        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.inputs.reload(fresh.settings.logs)
+        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.counters.set_metrics(fresh.rules.log_metrics)
         self.plan = fresh
 

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import re
 import socket
 from collections.abc import Sequence
 from typing import Protocol
 
 from tidegate.kit import tasks, telemetry
-from tidegate.logs import accounts, status
+from tidegate.logs import accounts, checks, status
 from tidegate.logs.read import checkpoint, lookout, saving, steps
 from tidegate.logs.ship import deadletter, delivery, fanout, instruments, output
-from tidegate.model import ports, problems, settings
+from tidegate.model import ports, settings
 
 FOLDER = "logs"
 """Our folder in the data directory."""
 SAVE_INTERVAL = 1.0
-_NAME = re.compile(r"[^A-Z\\/*?\"<>| ,#:\-]{1,100}")
 
 
 class Spools(Protocol):
@@ -118,7 +116,7 @@ class LogAgent:
     def set_inputs(self, inputs: Sequence[settings.LogInput]) -> None:
         """Go on with other inputs, from the next look at the files. Raises `ConfigError`, with the old ones in force."""
         wanted = (*inputs, *(self._spools.files if self._spools else ()))
-        check(wanted)
+        checks.streams(wanted)
         self._lookout.use(wanted)
 
     async def abandon(self, path: str, first_digest: str) -> int:
@@ -218,19 +216,3 @@ class LogAgent:
             await self._clock.sleep(SAVE_INTERVAL)
             self._status.measure()  # here too: while an output holds everything up, nothing is looked at
             await self.save()
-
-
-def check(inputs: Sequence[settings.LogInput]) -> None:
-    """Refuse names that Elasticsearch refuses in a data stream's name. Raises `ConfigError` with every one."""
-    found = [
-        problems.Problem(
-            "logs-stream-name",
-            f"`{name}` of a log input cannot be {value!r}",
-            hint='lower case, 1 to 100 characters, none of - \\ / * ? " < > | , # : or space',
-        )
-        for input_ in inputs
-        for name, value in (("dataset", input_.dataset), ("namespace", input_.namespace))
-        if not _NAME.fullmatch(value)
-    ]
-    if found:
-        raise problems.ConfigError(found)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from tidegate.model import processing
 from tidegate.model.section import Duration, Section, Size
 
 Name = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -53,6 +54,14 @@ class Received(Section):
     """`service.version`, for lines that do not say their own."""
     labels: dict[str, str] = pydantic.Field(default={})
     """`labels.*` on every line."""
+    redact: tuple[processing.Rule, ...] = ()
+    """What is replaced by `[redacted:NAME]` before a line leaves: `secrets`, `cards`, `email`, `ip`; see
+    [redaction](logs.md#redaction). The spool on disk has the lines as they came.
+    """
+    redact_patterns: dict[processing.RuleName, str] = pydantic.Field(default={})
+    """More to replace: RE2 patterns by name."""
+    limits: processing.LineLimits = processing.LineLimits()
+    """Sampling and rate limits. They count when lines are shipped, so what is acknowledged is not held up by them."""
     spool: Spool = Spool()
     """Where lines wait until they are stored."""
 

@@ -62,6 +62,8 @@ class Saver:
             entries = self._looks.roster.entries(self._clock.now())
             if entries != self._saved:
                 await self._write(entries)
+            elif self._stored is not None:  # what was written may be done with only now
+                await self._stored(entries)
             self._done = covers
 
     async def _write(self, entries: list[checkpoint.Entry]) -> None:

@@ -127,6 +127,13 @@ class HttpLines(Http):
     """Address and port."""
 
 
+class ElasticsearchBulk(Http):
+    """What shippers send to Elasticsearch: `POST /_bulk`."""
+
+    listen: str = "127.0.0.1:9200"
+    """Address and port."""
+
+
 class Journald(Received):
     """The systemd journal of this machine, followed through `journalctl`."""
 
@@ -149,5 +156,7 @@ class Receive(Section):
     """OpenTelemetry over HTTP."""
     http: dict[Name, HttpLines] = pydantic.Field(default={})
     """JSON or text lines over HTTP."""
+    elasticsearch: dict[Name, ElasticsearchBulk] = pydantic.Field(default={})
+    """Elasticsearch's `_bulk`, for Filebeat, Fluent Bit, Vector, rsyslog and the like."""
     journald: dict[Name, Journald] = pydantic.Field(default={})
     """The systemd journal."""

@@ -7,6 +7,8 @@ answered only after the handler is done, so an answer of 2xx means that the reco
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import dataclasses
 import hmac
@@ -50,6 +52,7 @@ class Answer:
     content_type: str = "application/json"
     retry_after: int = 0
     reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class RefusedError(Exception):
@@ -73,7 +76,11 @@ class Server:
         context: ssl.SSLContext | None,
         handler: Handler,
         metrics: instruments.Instruments,
+        *,
+        schemes: tuple[str, ...] = ("bearer",),
     ) -> None:
+        self._schemes = schemes
+        """In which forms the token may be given."""
         self._name = name
         self._config = config
         self._context = context
@@ -138,11 +145,9 @@ class Server:
 
     def _admit(self, head: h11.Request, headers: Mapping[str, str]) -> int:
         """Look at a request before its body is read; the bytes that are set aside for it. Raises `RefusedError`."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
         if self._token:
-            right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
-            if not right:
-                raise RefusedError(Answer(401, _said("a bearer token is needed"), reason="token"))
+            if not self._known(headers.get("authorization", "")):
+                raise RefusedError(Answer(401, _said("a token is needed"), reason="token"))
         elif "origin" in headers:  # a page in somebody's browser, not a sender
             raise RefusedError(Answer(403, _said("browsers may not send here"), reason="origin"))
         length = headers.get("content-length", "")
@@ -153,6 +158,17 @@ class Server:
             raise RefusedError(Answer(503, _said("too many requests at once"), retry_after=1, reason="busy"))
         self._held += size
         return size
+
+    def _known(self, header: str) -> bool:
+        """Whether a header gives the token: as it is, or as the password or secret part of base64 (`user:token`)."""
+        scheme, _, given = header.partition(" ")
+        if (scheme := scheme.lower()) not in self._schemes:
+            return False
+        secrets = [] if scheme == "basic" else [given.strip().encode()]
+        if scheme != "bearer":
+            with contextlib.suppress(binascii.Error, ValueError):
+                secrets.append(base64.b64decode(given.strip(), validate=True).partition(b":")[2])
+        return any(hmac.compare_digest(each, self._token.encode()) for each in secrets)
 
     async def _body(
         self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -193,6 +209,7 @@ class Server:
         if answer.reason:
             self._metrics.refused.labels(self._name, answer.reason).inc()
         headers = [("content-type", answer.content_type), ("content-length", str(len(answer.body)))]
+        headers += answer.headers
         headers += [("retry-after", str(answer.retry_after))] if answer.retry_after else []
         headers += [("www-authenticate", "Bearer")] if answer.status == 401 else []
         headers += [("connection", "close")] if close else []

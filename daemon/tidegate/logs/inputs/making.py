@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from tidegate.logs.inputs import addresses, base, journald, lines, otlp, syslog
+from tidegate.logs.inputs import addresses, base, bulk, journald, lines, otlp, syslog
 from tidegate.model import receiving
 
 
@@ -19,6 +19,8 @@ def make(place: base.Place, config: receiving.Received, folder: pathlib.Path) ->
             return otlp.Otlp(place, config, addresses.context(config.tls, folder))
         case receiving.HttpLines():
             return lines.HttpLines(place, config, addresses.context(config.tls, folder))
+        case receiving.ElasticsearchBulk():
+            return bulk.ElasticsearchBulk(place, config, addresses.context(config.tls, folder))
         case receiving.Journald():
             return journald.Journal(place, config)
     raise TypeError(config)

@@ -113,6 +113,7 @@ MANY = (
     "300 files and 10 descriptors",
     "one hot file among 100 quiet ones",
     "permission lost and restored",
+    "folder's permission lost and restored",
     "own log in the pattern",
 )
 SPOOLS = (

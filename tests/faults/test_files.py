@@ -463,26 +463,6 @@ async def test_many_files_and_few_descriptors(tmp_path: pathlib.Path) -> None:
     await it.stop()
 
 
-async def test_permission_lost_and_restored(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    denied = [True]
-    real = os.open
-
-    def guarded(path: str, flags: int, *args: int, **more: int) -> int:
-        if denied[0] and str(path).endswith("app.log"):
-            raise PermissionError(13, "Permission denied", path)
-        return real(path, flags, *args, **more)
-
-    monkeypatch.setattr(os, "open", guarded)
-    async with rig.running(tmp_path) as it:
-        it.write("app.log", range(10))
-        await it.until(lambda: it.agent.streams()[0].error == "Permission denied")
-        denied[0] = False
-        await it.stored()
-        it.report("permission lost and restored", by="file_errors_total")
-        await it.until(lambda: it.agent.streams()[0].error == "")
-        assert it.metric("file_errors_total") == 1
-
-
 async def test_hot_file_does_not_starve_quiet_ones(tmp_path: pathlib.Path) -> None:
     it = rig.Rig(tmp_path, elasticsearch={"bulk_bytes": 2_000_000})
     it.write("hot.log", range(60_000), form="json", prefix="h")

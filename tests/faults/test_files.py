@@ -488,7 +488,7 @@ async def test_inputs_change_a_hundred_times_under_load(tmp_path: pathlib.Path) 
             it.agent.set_inputs([first])
             await asyncio.sleep(0.005)
         await it.stored()
-        it.report("configuration changed 100 times under load")
+        assert it.verdict() == oracle.Verdict(0, 0, 0, 0)
 
 
 async def test_input_taken_away_and_given_back(tmp_path: pathlib.Path) -> None:

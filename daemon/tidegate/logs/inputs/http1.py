@@ -14,10 +14,12 @@ import dataclasses
 import hmac
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 import h11
 
+from tidegate.kit import tasks
 from tidegate.logs.inputs import addresses, instruments
 from tidegate.model import receiving
 
@@ -97,7 +99,12 @@ class Server:
         limits = addresses.Connections(self._name, self._config.max_connections, self._metrics)
         timeout = HANDSHAKE if self._context else None
         server = await asyncio.start_server(
-            limits.serving(self._serve), host, port, ssl=self._context, ssl_handshake_timeout=timeout
+            limits.serving(self._serve),
+            host,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=timeout,
+            start_serving=False,
         )
         self.address = server.sockets[0].getsockname()[:2]
         await limits.until_cancelled(server)
@@ -133,15 +140,17 @@ class Server:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             path = head.target.decode("latin-1").partition("?")[0]
             request = Request(head.method.decode(), path, kind, plain, (str(peer[0]), int(peer[1])))
-            answer, close = await self._handler(request), False
+            await _to_its_end(self._answer(connection, writer, request))
         except RefusedError as refused:
-            answer, close = refused.answer, True
+            await self._send(connection, writer, refused.answer, close=True)
+            await _linger(reader, writer)
         finally:
             self._held -= held
-        await self._send(connection, writer, answer, close=close)
-        if close:
-            await _linger(reader, writer)
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+    async def _answer(self, connection: h11.Connection, writer: asyncio.StreamWriter, request: Request) -> None:
+        answer = await self._handler(request)
+        await self._send(connection, writer, answer, close=False)
 
     def _admit(self, head: h11.Request, headers: Mapping[str, str]) -> int:
         """Look at a request before its body is read; the bytes that are set aside for it. Raises `RefusedError`."""
@@ -232,6 +241,17 @@ async def _event(
         if connection.they_are_waiting_for_100_continue:
             writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         connection.receive_data(await reader.read(_READ))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """When we are cancelled, let work that was begun end all the same: what is on disk is acknowledged, not sent again."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=LINGER)
+        await tasks.cancel(task)
+        raise
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import pytest
 
@@ -463,17 +464,40 @@ async def test_many_files_and_few_descriptors(tmp_path: pathlib.Path) -> None:
     await it.stop()
 
 
-async def test_hot_file_does_not_starve_quiet_ones(tmp_path: pathlib.Path) -> None:
-    it = rig.Rig(tmp_path, elasticsearch={"bulk_bytes": 2_000_000})
-    it.write("hot.log", range(60_000), form="json", prefix="h")
+@pytest.mark.looptime
+async def test_hot_file_does_not_hold_quiet_ones_up(tmp_path: pathlib.Path) -> None:
+    """One file grows faster than the output takes it, at 1 s a request; lines of the others are stored within 5 s."""
+    time = clock.LoopClock()
+    it = rig.Rig(tmp_path, time, poll_interval=0.25, elasticsearch={"bulk_bytes": 200_000, "bulk_delay": 0.2})
+    stored: dict[str, float] = {}
+
+    def slow(answer: fake.Answer) -> fake.Answer:
+        answer.delay = 1.0
+        return answer
+
+    def seen(_: str, __: str, document: dict[str, Any]) -> None:
+        if document["message"].startswith("seq=turn"):
+            stored[document["message"][4:]] = time.now() + 1.0
+
+    it.server.after.append(slow)
+    it.server.item.append(seen)
+    it.write("hot.log", range(45_000), form="wide", prefix="h0")
     for number in range(100):
         it.write(f"quiet{number}.log", range(1), form="json")
-    quiet = {name for name in it.written if name.startswith("quiet")}
     it.start()
-    await it.until(lambda: quiet <= it.names().keys())
-    hot = len(it.names()) - len(quiet)
-    assert hot < 30_000  # the quiet ones came through while the hot one was still being read
-    await it.stored()
+    written: dict[str, float] = {}
+    for turn in range(1, 21):
+        it.write("hot.log", range(500), form="wide", prefix=f"h{turn}")
+        it.write(f"quiet{turn}.log", range(1), form="json", prefix=f"turn{turn}")
+        written[f"turn{turn}-0"] = time.now()
+        await time.sleep(0.7)
+    assert sum(each.lag_bytes for each in it.agent.streams()) > 10_000_000  # the hot one is far from caught up
+    while len(stored) < 20:
+        await time.sleep(0.5)
+    assert max(stored[name] - at for name, at in written.items()) < 5.0
+    it.server.after.clear()
+    while len(it.server.sent) < len(it.written):
+        await time.sleep(0.5)
     it.report("one hot file among 100 quiet ones")
     await it.stop()
 

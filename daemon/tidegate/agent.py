@@ -107,8 +107,8 @@ class Agent:
         fresh = await asyncio.to_thread(agentplan.make, self._path, self._environ)
         if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
             self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
-        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.inputs.reload(fresh.settings.logs)
+        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.counters.set_metrics(fresh.log_metrics)
         self.plan = fresh
 

@@ -162,6 +162,12 @@ class LogAgent:
         ]
         return [*followed, *outputs]
 
+    def lag(self) -> float:
+        """How many seconds ago the oldest line was written that is not stored yet; endless before files were looked for."""
+        now = self._clock.now()
+        each = (watched.lag_seconds(now) for watched in self._roster.watched.values())
+        return max(each, default=0.0) if self.ready.is_set() else float("inf")
+
     async def save(self) -> None:
         """Write the checkpoint, and return when it is on disk, or could not be written: then the error is shown."""
         self._wanted += 1

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, manifests, severities, templates
+from tidegate.rules import files, logrules, manifests, severities, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -35,6 +35,7 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     """Read (path, name to show) pairs. Raises `ConfigError` with all problems of all files."""
     groups: list[rules.Group] = []
     metrics: list[rules.LogMetric] = []
+    detectors: list[rules.LogDetector] = []
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
@@ -45,20 +46,24 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
             continue
         groups += [group for one in found for group in one.groups]
         metrics += [metric for one in found for metric in one.log_metrics]
+        detectors += [detector for one in found for detector in one.log_detectors]
         wrong += [problem for reader in readers for problem in reader.problems]
-    wrong += _metrics_twice(metrics)
+    wrong += _twice([*metrics, *detectors])
     if wrong:
         raise problems.ConfigError(wrong)
-    return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths))
+    return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths), tuple(detectors))
 
 
-def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]:
-    seen: dict[str, rules.LogMetric] = {}
+def _twice(made: Sequence[rules.LogMetric | rules.LogDetector]) -> list[problems.Problem]:
+    """Log metrics, and log rules, that stand twice."""
+    seen: dict[str, rules.LogMetric | rules.LogDetector] = {}
     found = []
-    for metric in metrics:
-        first = seen.setdefault(metric.name, metric)
-        if first is not metric:
-            at, summary = metric.place, f"the log metric {metric.name!r} stands in {first.place.file} already"
+    for one in made:
+        name = one.name.removesuffix(logrules.COUNTER) if one.name.startswith(logrules.PREFIX) else one.name
+        first = seen.setdefault(name, one)
+        if first is not one:
+            at, what = one.place, "log rule" if name.startswith(logrules.PREFIX) else "log metric"
+            summary = f"the {what} {name.removeprefix(logrules.PREFIX)!r} stands in {first.place.file} already"
             found.append(problems.Problem("rule-log-metric-twice", summary, at.file, at.line, at.column))
     return found
 
@@ -86,7 +91,50 @@ class _Reader:
             names.add(group.name)
             groups.append(self._group(group, at))
         metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
-        return rules.RuleSet(tuple(groups), tuple(metrics))
+        more = self._log_rules(shape.log_rules, names)
+        found = (*metrics, *more.log_metrics)
+        return rules.RuleSet((*groups, *more.groups), found, log_detectors=more.log_detectors)
+
+    def _log_rules(self, given: Sequence[files.LogRule], names: set[str]) -> rules.RuleSet:
+        """The groups, metrics and detectors that stand for log rules."""
+        self._engine = self._checks.engine
+        groups: dict[str, list[rules.Rule]] = {}
+        intervals: dict[str, float] = {}
+        metrics: list[rules.LogMetric] = []
+        detectors: list[rules.LogDetector] = []
+        for number, rule in enumerate(given):
+            at = (*self._root, "log_rules", number)
+            if not self._log_rule(rule, at):
+                continue
+            line, column = self._document.position(at)
+            made = logrules.made(rule, rules.Place(self._document.file, line, column))
+            group = logrules.group(rule)
+            intervals[group] = logrules.interval(rule, self._checks.evaluation_interval)
+            groups.setdefault(group, [])
+            groups[group] += [done for one in made.written for done in self._rule(one, files.Group(), at)]
+            metrics += [self._metric(one, at) for one in made.metrics]
+            detectors += made.detectors
+        for name in groups.keys() & names:
+            self._wrong("rule-group-twice", f"the group {name!r} is that of log rules", (*self._root, "log_rules"))
+        whole = [rules.Group(name, self._part.file, tuple(of), intervals[name]) for name, of in groups.items()]
+        return rules.RuleSet(tuple(whole), tuple(metrics), log_detectors=tuple(detectors))
+
+    def _log_rule(self, rule: files.LogRule, at: yamlfile.Path) -> bool:
+        """Say what is wrong with a log rule; whether rules can be made of it."""
+        before = len(self.problems)
+        kinds = logrules.kinds(rule)
+        if len(kinds) != 1:
+            given = " and ".join(f"`{kind}`" for kind in kinds) or "none"
+            known = ", ".join(f"`{kind}`" for kind in logrules.KINDS)
+            self._wrong("rule-log-rule-kind", f"a log rule has exactly one of {known}; here: {given}", at)
+        if rule.sequence and len(rule.sequence.steps) == 1 and not rule.sequence.without:
+            self._wrong("rule-log-rule-sequence", "a single step needs `without`", (*at, "sequence"))
+        for name in rule.by:
+            if not _LABEL.match(name) or name in logrules.taken(rule):
+                self._wrong("rule-label-name", f"{name!r} cannot be a label here", (*at, "by", name), key=True)
+        for place, text in logrules.queries(rule):
+            self._kql(text, (*at, *place))
+        return len(self.problems) == before
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
         self._engine = self._checks.engine
@@ -238,11 +286,7 @@ class _Reader:
         for name in (*metric.by, *metric.labels):
             if not _LABEL.match(name):
                 self._wrong("rule-label-name", f"{name!r} is no label name", at)
-        try:
-            self._checks.kql(metric.query)
-        except problems.QueryError as error:
-            problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", (*at, "query"))
-            self.problems.append(_moved(problem, metric.query, error.position, self._document))
+        self._kql(metric.query, (*at, "query"))
         line, column = self._document.position(at)
         return rules.LogMetric(
             metric.name,
@@ -253,6 +297,13 @@ class _Reader:
             metric.series_limit,
             rules.Place(self._document.file, line, column),
         )
+
+    def _kql(self, query: str, at: yamlfile.Path) -> None:
+        try:
+            self._checks.kql(query)
+        except problems.QueryError as error:
+            problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", at)
+            self.problems.append(_moved(problem, query, error.position, self._document))
 
     def _wrong(self, code: str, summary: str, at: yamlfile.Path, *, hint: str = "", key: bool = False) -> None:
         self.problems.append(self._document.problem(code, summary, at, hint=hint, key=key))

@@ -96,7 +96,7 @@ class _Run:
         """Make what our own tests need."""
         test, lines = self._test, None
         if test.input_logs and self._made:
-            lines = self._made.lines(ruleset.log_metrics, store, self._scenario.start)
+            lines = self._made.lines(ruleset, store, self._scenario.start)
             self._written = unitstages.Written(test, lines, self._scenario.start)
         if (test.notification_test or test.gate_test) and self._made:
             config = self._scenario.given.config
@@ -200,7 +200,7 @@ def _groups(
         scenario.test.external_url or audience.external_url,
         {**audience.external_labels, **scenario.test.external_labels},
         math.inf,
-        evidence.Evidence(ruleset.log_metrics),
+        evidence.Evidence(ruleset),
         lambda _: None,
         label_alerts=not isinstance(audience, audience_.Nobody),
         statuses=audience.statuses,

@@ -90,9 +90,14 @@ def _live(one: subject.Subject, ask: subject.Ask) -> list[problems.Problem]:
     return found
 
 
+def _detected(ruleset: rules.RuleSet) -> Iterator[str]:
+    """The series that log rules may make."""
+    return (one.series(part) for one in ruleset.log_detectors for part in rules.DETECTED[one.kind])
+
+
 def _subjects(ruleset: rules.RuleSet, documents: dict[str, manifests.Part], read: Outline) -> Iterator[subject.Subject]:
     made = {rule.record for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.RecordingRule)}
-    names = frozenset(made | {metric.name for metric in ruleset.log_metrics})
+    names = frozenset(made | {metric.name for metric in ruleset.log_metrics} | set(_detected(ruleset)))
     for file, part in documents.items():
         for number, group in enumerate(one for one in ruleset.groups if one.file == file):
             place = -1

@@ -22,9 +22,7 @@ def loaded(folder: pathlib.Path, text: str) -> rules.RuleSet:
     return load.load([(path, "rules.yaml")], load.Checks(engine.Engine(nothing.Nothing()), kql.check, 15.0))
 
 
-def fires(
-    folder: pathlib.Path, rule: str, logs: list[str], wanted: dict[str, list[dict[str, str]]]
-) -> None:
+def fires(folder: pathlib.Path, rule: str, logs: list[str], wanted: dict[str, list[dict[str, str]]]) -> None:
     """Write lines, and hold the alerts at some times against what they should be."""
     (folder / "r.yaml").write_text(f"log_rules: [{rule}]")
     alert = yaml.safe_load(rule)["alert"]
@@ -84,12 +82,13 @@ def test_a_template_is_new_once_whatever_its_numbers(tmp_path: pathlib.Path) -> 
 
 def test_since_a_deploy_holds_what_came_with_the_version(tmp_path: pathlib.Path) -> None:
     def said(at: str, version: str, message: str) -> str:
-        return f"{{at: {at}, format: json, service: shop, version: '{version}', lines: ['{{\"message\":\"{message}\"}}']}}"
+        return (
+            f"{{at: {at}, format: json, service: shop, version: '{version}', lines: ['{{\"message\":\"{message}\"}}']}}"
+        )
 
     fires(
         tmp_path,
-        "{alert: NewSinceDeploy, by: {service: service.name}, "
-        "new_template: {learn: 1m, window: 1h, since: deploy}}",
+        "{alert: NewSinceDeploy, by: {service: service.name}, new_template: {learn: 1m, window: 1h, since: deploy}}",
         [
             said("30s", "1", "alpha beta gamma"),
             said("5m", "1", "old but later"),
@@ -241,8 +240,8 @@ def test_the_lines_behind_an_alert(tmp_path: pathlib.Path) -> None:
 
     def query(alert: str, **labels: str) -> str:
         (rule,) = (one for group in found.groups for one in group.rules if rules.name_of(one) == alert)
-        names = engine.Engine(nothing.Nothing()).prepare(rule.expr).selectors
-        return asked.query([one.name for one in names], tuple(sorted(labels.items())))
+        names = engine.Engine(nothing.Nothing()).prepare(rule.expr).names
+        return asked.query(names, tuple(sorted(labels.items())))
 
     assert query("Value", service="shop", value='a"b') == '(level:error) and service.name:"shop" and user.name:"a\\"b"'
     assert query("Template", template="<*> cannot reach <*> host: <*>") == (

@@ -6,6 +6,7 @@ case with what was expected and what came.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import glob
 import math
@@ -208,7 +209,10 @@ def _groups(
     order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
     wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
     counted = group_.Instruments(telemetry.Registry())
-    return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in wanted]
+    # What a group records is stored as often as it is evaluated here, whatever its own interval.
+    step = scenario.given.evaluation_interval
+    paced = [dataclasses.replace(one, interval=min(one.interval, step)) for one in wanted]
+    return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in paced]
 
 
 def _rule_files(scenario: unitcases.Scenario) -> list[tuple[pathlib.Path, str]]:

@@ -43,7 +43,7 @@ def converted(text: str) -> str:
         ("[{bool: {filter: {term: {c: 3}}, should: [{term: {a: 1}}, {term: {b: 2}}], minimum_should_match: 1}}]",
          'c:"3" and (a:"1" or b:"2")'),
         ("[{not: {term: {a: 1}}}, {or: [{term: {b: 2}}, {term: {c: 3}}]}]", 'not (a:"1") and (b:"2" or c:"3")'),
-        ("[{multi_match: {query: no, fields: [message, service^2]}}]", 'message:"no" or service:"no"'),
+        ("[{multi_match: {query: none, fields: [message, service^2]}}]", 'message:"none" or service:"none"'),
         ('[{term: {a: ''x"y\\\\z''}}]'.replace("''", "'"), 'a:"x\\"y\\\\\\\\z"'),
     ],
 )  # fmt: skip
@@ -56,7 +56,7 @@ def test_clauses(text: str, wanted: str) -> None:
     ("text", "path", "says"),
     [
         ("[{term: {a: 1}}, {regexp: {a: x+}}]", (1, "regexp"), "regexp"),
-        ("[{wildcard: {a: x?}}]", (0, "wildcard"), "one character"),
+        ("[{wildcard: {a: 'x?'}}]", (0, "wildcard"), "one character"),
         ("[{match: {message: {query: x, fuzziness: 1}}}]", (0, "match"), "fuzziness"),
         ("[{range: {a: {around: 1}}}]", (0, "range", "a", "around"), "around"),
         ("[{bool: {must: [{script: {}}]}}]", (0, "bool", "must", 0, "script"), "script"),

@@ -9,6 +9,8 @@ from typing import Final
 EVERYTHING: Final = ""
 _SPECIAL = re.compile(r'([\\():<>"*{}])')
 _KEYWORD = re.compile(r"(?i)\b(and|or|not)\b")
+_PHRASE = re.compile(r'\\.|"(?:[^"\\]|\\.)*"')
+_GROUP = re.compile(r"\([^()]*\)")
 _SUFFIX = re.compile(r"\.(keyword|raw)\Z")
 
 
@@ -54,5 +56,8 @@ def _joined(parts: Sequence[str], word: str) -> str:
 
 
 def _composed(part: str) -> bool:
-    """Whether a condition needs brackets beside another one."""
-    return bool(re.search(r"(?i) (and|or) ", part))
+    """Whether a condition needs brackets beside another one: it is joined outside of brackets and quotes."""
+    bare = _PHRASE.sub("", part)
+    while bare != (bare := _GROUP.sub("", bare)):
+        pass
+    return bool(re.search(r" (and|or) ", bare))

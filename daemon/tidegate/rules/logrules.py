@@ -124,11 +124,12 @@ def _change(rule: files.LogRule, given: files.Change, detector: rules.LogDetecto
 
 
 def _silence(rule: files.LogRule, given: files.Silence, detector: rules.LogDetector) -> Made:
-    by, idle = _names(rule), f"{name(rule)}:idle_seconds"
-    lost = f"max_over_time({idle}[{section.duration(LOST)}]) and on (job, instance) up == 0"
+    """The streams are recorded, so that only they are kept for long, and not all that an agent exposes."""
+    by, idle, streams = _names(rule), f"{name(rule)}:idle_seconds", f"{name(rule)}:streams"
+    lost = f"max_over_time({streams}[{section.duration(LOST)}]) and on (job, instance) up == 0"
     expr = f"(min by ({by}) ({idle}) > {_number(given.window)}) unless on ({by}) ({lost})"
     detector = dataclasses.replace(detector, forget=given.forget, limit=given.limit)
-    return Made((_alert(rule, expr),), detectors=(detector,))
+    return Made((files.Rule(record=streams, expr=idle), _alert(rule, expr)), detectors=(detector,))
 
 
 def _sequence(rule: files.LogRule, given: files.Sequence, detector: rules.LogDetector) -> Made:

@@ -72,6 +72,11 @@ def test_whatever_comes_the_tree_holds_just_what_is_known(lines: list[tuple[str,
     in_leaves = [one for leaf in miner._leaves.values() for one in leaf]
     assert sorted(map(id, in_leaves)) == sorted(map(id, miner))
     assert len(miner) <= limit
+    read_back = templates.Miner(limit, 0.5)
+    for one in list(miner):
+        read_back.add(one.key, one.name, list(one.words))
+    for key, message in lines:
+        assert find(read_back, message, (key,)) == find(miner, message, (key,)), "a restart changes nothing"
     branches = sum(count for counts in miner._branches.values() for count in counts.values())
     assert branches == sum(len(one.leaf) - 2 for one in miner), "nothing is left of what made room"
 
@@ -89,3 +94,15 @@ def test_long_values_stay_apart() -> None:
     assert first != second
     assert len(first) == base.LONGEST
     assert base.short("x" * 200) == "x" * 200
+
+
+def test_a_leaf_is_small() -> None:
+    miner = templates.Miner(1000, 0.9)
+    every = [f"one two three {chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(templates.ALIKE + 1)]
+    for message in every[:-1]:
+        find(miner, message)
+    find(miner, every[0])
+    _, gone = miner.find((), every[-1])
+    assert gone is not None
+    assert gone.name == every[1], "the one seen longest ago in this leaf"
+    assert len(miner) == templates.ALIKE

@@ -1,7 +1,7 @@
 """Finds the templates of messages as they pass: a tree of fixed depth over masked words (Drain, He et al. 2017).
 
 Lines of as many words and with the same first words meet in one leaf; there a line joins the template that it shares most
-words with. Bounded: as many templates as `limit`, the one that was seen longest ago makes room; a node has few children.
+words with. Bounded: as many templates as `limit`, the one that was seen longest ago makes room; nodes and leaves are small.
 A template is named by the first line that it was found in, so that its name stays when more lines join it.
 """
 
@@ -18,11 +18,13 @@ DEPTH: Final = 3
 """Words that choose the leaf."""
 CHILDREN: Final = 64
 """Different words at one place of the tree, before further ones share a branch."""
+ALIKE: Final = 100
+"""Templates in one leaf, each of which a line is compared with; one more takes the room of the one seen longest ago."""
 
 Leaf: TypeAlias = tuple[str, ...]
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class Template:
     """One template."""
 
@@ -51,15 +53,20 @@ class Miner:
         # One of this name may have another leaf by now: a branch was full once, or words were masked.
         found = self._known.get((key, name)) or self._closest(words, self._leaf(key, words))
         if found is not None:
+            self._touch(found)
             _join(found, words)
-            self._known.move_to_end((key, found.name))
             return found, None
-        gone = self._evict() if len(self._known) >= self._limit else None
+        alike = self._leaves.get(self._leaf(key, words), [])
+        gone = None
+        if len(alike) >= ALIKE:
+            gone = self._forget(alike[0])
+        elif len(self._known) >= self._limit:
+            gone = self._forget(next(iter(self)))
         return self.add(key, name, words), gone
 
     def add(self, key: tuple[str, ...], name: str, words: Sequence[str]) -> Template:
         """Know a template."""
-        leaf = self._leaf(key, words)
+        leaf = self._leaf(key, name.split(" "))
         made = Template(key, name, list(words), leaf)
         self._known[key, name] = made
         self._leaves.setdefault(leaf, []).append(made)
@@ -93,8 +100,16 @@ class Miner:
                 best, most = one, same
         return best if most >= self._similarity else None
 
-    def _evict(self) -> Template:
-        _, gone = self._known.popitem(last=False)
+    def _touch(self, one: Template) -> None:
+        """It is the one seen last."""
+        self._known.move_to_end((one.key, one.name))
+        there = self._leaves[one.leaf]
+        if there[-1] is not one:
+            there.remove(one)
+            there.append(one)
+
+    def _forget(self, gone: Template) -> Template:
+        del self._known[gone.key, gone.name]
         there = self._leaves[gone.leaf]
         there.remove(gone)
         if not there:

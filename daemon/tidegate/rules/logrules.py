@@ -98,20 +98,20 @@ def _news(rule: files.LogRule, given: files.NewValue | files.NewTemplate, detect
     back = section.duration(min(given.window, BACK))
     seen = f"min by ({every}) (min_over_time({base}:first_seen_timestamp_seconds[{back}]))"
     learned = f"scalar(min({base}:since_timestamp_seconds)) + {_number(given.learn)}"
-    expr = f"({seen} > {learned}) > time() - {_number(given.window)}"
+    news = f"({seen} > {learned})"
     if given.since == "deploy":
         versions = f"min by ({', '.join([*rule.by, 'version'])}) ({base}:deployed_timestamp_seconds)"
         latest = f"(max by ({by}) ({versions}) and on ({by}) count by ({by}) ({versions}) > 1)"
-        expr = f"({expr}) >= on ({by}) group_left () {latest}"
+        news = f"({news} >= on ({by}) group_left () {latest})"
     detector = dataclasses.replace(
         detector, field=given.field, label=given.label, deploys=given.since == "deploy", limit=given.limit
     )
-    return Made((_alert(rule, expr),), detectors=(detector,))
+    return Made((_alert(rule, _since(news, given.window)),), detectors=(detector,))
 
 
 def _change(rule: files.LogRule, given: files.Change, detector: rules.LogDetector) -> Made:
     every = ", ".join([*rule.by, given.label])
-    expr = f"max by ({every}) ({name(rule)}:changed_timestamp_seconds) > time() - {_number(given.window)}"
+    expr = _since(f"max by ({every}) ({name(rule)}:changed_timestamp_seconds)", given.window)
     detector = dataclasses.replace(
         detector,
         field=given.field,
@@ -133,7 +133,7 @@ def _silence(rule: files.LogRule, given: files.Silence, detector: rules.LogDetec
 
 
 def _sequence(rule: files.LogRule, given: files.Sequence, detector: rules.LogDetector) -> Made:
-    expr = f"max by ({_names(rule)}) ({name(rule)}:completed_timestamp_seconds) > time() - {_number(given.window)}"
+    expr = _since(f"max by ({_names(rule)}) ({name(rule)}:completed_timestamp_seconds)", given.window)
     narrowed = [f"({rule.query}) and ({step})" if rule.query else step for step in given.steps]
     without = f"({rule.query}) and ({given.without})" if rule.query and given.without else given.without
     detector = dataclasses.replace(
@@ -170,6 +170,11 @@ def _usual(lines: str, by: str, given: files.Spike, window: str) -> str:
         f'label_replace({lines} offset {day}d, "day", "{day}", "", "")' for day in range(1, given.days + 1)
     )
     return f"avg by ({by}) ({days})"
+
+
+def _since(times: str, window: float) -> str:
+    """These times are not longer ago than the window; the value is how many seconds ago they are."""
+    return f"time() - {times} < {_number(window)}"
 
 
 def _alert(rule: files.LogRule, expr: str) -> files.Rule:

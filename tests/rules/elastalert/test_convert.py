@@ -170,6 +170,13 @@ def test_a_filter_that_is_no_kql_here_is_named(tmp_path: pathlib.Path) -> None:
     assert (done.exit_code, "as KQL it is 'status >= 500'" in done.output) == (1, True)
 
 
+@pytest.mark.parametrize("text", ["query_key: user\ntype: any", "type: new_term\nfields: [user]"])
+def test_a_group_of_fields_has_no_value(tmp_path: pathlib.Path, text: str) -> None:
+    done, out = converted(tmp_path, text)
+    assert (done.exit_code, out) == (1, {})
+    assert "labels.user here" in done.output
+
+
 def test_fields_are_named_with_their_place_and_secrets_are_never_shown(tmp_path: pathlib.Path) -> None:
     text = """type: any
 slack_webhook_url: https://hooks.example/SECRET

@@ -114,6 +114,7 @@ def _converted(rule: reading.Rule, path: pathlib.Path, checks: Checks) -> tuple[
     draft = kinds.convert(rule, kinds.Subject(alert, query, by, checks.kind, path.parent))
     for one in [*draft.log_metrics, *draft.log_rules]:
         _check(one.get("query", ""), checks)
+        _check_fields(one, checks)
     return draft, telling.of(rule, _labels(draft))
 
 
@@ -122,6 +123,15 @@ def _check(query: str, checks: Checks) -> None:
         checks.kql(query)
     except problems.QueryError as error:
         raise reading.NotConvertedError(f"as KQL it is {query!r}: {error}", ("filter",)) from None
+
+
+def _check_fields(one: Mapping[str, Any], checks: Checks) -> None:
+    """A field that only has fields below it has no value: each line's would be empty."""
+    own = [given["field"] for given in one.values() if isinstance(given, Mapping) and "field" in given]
+    for name in [*one.get("by", {}).values(), *own]:
+        if checks.kind(name) == "group":
+            hint = f"an application's own field of this name is labels.{name} here"
+            raise reading.NotConvertedError(f"`{name}` is a group of fields in ECS, and no field", (), hint)
 
 
 def _labels(draft: kinds.Draft) -> dict[str, str]:

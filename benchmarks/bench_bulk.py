@@ -18,7 +18,7 @@ import elastic_transport
 from elasticsearch import Elasticsearch, helpers
 
 from tidegate.logs.ecs import encode
-from tidegate.logs.elasticsearch import bulk
+from tidegate.logs.elasticsearch import body
 from tidegate.logs.formats import auto, cri
 from tidegate.logs.read import files, source
 from tidegate.logs.ship import output
@@ -73,7 +73,7 @@ def write(path: pathlib.Path) -> None:
 
 
 def ours(path: pathlib.Path, *, compress: bool) -> Figure:
-    """The shipper's own path: `source` steps and `bulk.encode`."""
+    """The shipper's own path: `source` steps and `body.encode`."""
     stat = path.stat()
     made = source.Source(POD, (stat.st_dev, stat.st_ino), INPUT, host="node-1", longest=1024 * 1024)
     made.tail.path = str(path)
@@ -82,7 +82,7 @@ def ours(path: pathlib.Path, *, compress: bool) -> Figure:
     chunk = made.step(1_767_323_045.0)
     while chunk.lines:
         batch = output.Batch([chunk.stream] * len(chunk.ids), chunk.ids, chunk.bodies)
-        size += len(bulk.encode(batch, range(len(batch)), compress=compress))
+        size += len(body.encode(batch, range(len(batch)), compress=compress))
         lines += len(batch)
         chunk = made.step(1_767_323_045.0)
     made.tail.close()

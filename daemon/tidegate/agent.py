@@ -8,8 +8,7 @@ import pathlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import tidegate
-from tidegate import plan as plan_
-from tidegate import schedule
+from tidegate import agentplan, schedule, sources
 from tidegate.api import bare, server
 from tidegate.kit import clock as clock_
 from tidegate.kit import lag, tasks, telemetry, watch
@@ -20,8 +19,6 @@ from tidegate.logs.elasticsearch import bulk
 from tidegate.logs.inputs import listening
 from tidegate.logs.outputs import build
 from tidegate.logs.ship import output
-from tidegate.metrics import nothing
-from tidegate.metrics.promql import engine
 from tidegate.model import problems, settings
 
 FLUSH = 4.0
@@ -45,15 +42,8 @@ class Agent:
         self._log = telemetry.logger("agent")
         self.clock = clock_.SystemClock()
         self.registry = telemetry.Registry()
-        self.engine = engine.Engine(nothing.Nothing())
-        self.plan = plan_.make(path, environ, self.engine, self.clock)
+        self.plan = agentplan.make(path, environ)
         given, loaded = self.plan.settings, self.plan.loaded
-        if not given.logs.elasticsearch.urls and not build.names(given.logs):
-            at = ("logs", "elasticsearch", "urls")
-            summary = (
-                "an agent needs somewhere to ship to: `logs.elasticsearch.urls` is empty, and no other output is given"
-            )
-            raise problems.ConfigError([loaded.document.problem("logs-no-output", summary, at)])
         self.supervisor = tasks.Supervisor(self.clock, self.registry)
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
@@ -82,8 +72,8 @@ class Agent:
     async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
         """Start, and work until `stop` or until something that cannot be lived without is gone."""
         self.schedule.start()
-        self.counters.set_metrics(self.plan.rules.log_metrics)
-        self.detectors.set_detectors(self.plan.rules.log_detectors)
+        self.counters.set_metrics(self.plan.logs.log_metrics)
+        self.detectors.set_detectors(self.plan.logs.log_detectors)
         parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("loop lag", self.lag.run),
             ("log metrics", self.counters.run),
@@ -121,17 +111,17 @@ class Agent:
 
     async def reload(self) -> None:
         """Take inputs, log metrics, nodes and keys as they are now. Raises `ConfigError`, with the old ones in force."""
-        fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
+        fresh = await asyncio.to_thread(agentplan.make, self._path, self._environ)
         if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
             self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.inputs.reload(fresh.settings.logs)
-        self.counters.set_metrics(fresh.rules.log_metrics)
-        self.detectors.set_detectors(fresh.rules.log_detectors)
+        self.counters.set_metrics(fresh.logs.log_metrics)
+        self.detectors.set_detectors(fresh.logs.log_detectors)
         self.plan = fresh
 
     async def _watch(self) -> None:
-        patterns = plan_.watched(self.plan.loaded, self._path)
+        patterns = sources.watched(self.plan.loaded, self._path)
         before = await asyncio.to_thread(watch.digest, patterns)
         while True:
             before = await watch.changed(patterns, before, self.clock)

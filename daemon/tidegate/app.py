@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import tidegate
-from tidegate import notice, packs, schedule
+from tidegate import notice, packs, schedule, sources
 from tidegate import plan as plan_
 from tidegate.alerts import book as book_
 from tidegate.alerts import dispatch, silences
@@ -403,13 +403,13 @@ class App:
             await asyncio.to_thread(self.store.sweep)
 
     async def _watch(self) -> None:
-        patterns = plan_.watched(self.plan.loaded, self._path)
+        patterns = sources.watched(self.plan.loaded, self._path)
         before = await asyncio.to_thread(watch.digest, patterns)
         while True:
             before = await watch.changed(patterns, before, self.clock)
             with contextlib.suppress(problems.ConfigError):  # said and counted by reload
                 await self.reload()
-            patterns = plan_.watched(self.plan.loaded, self._path)
+            patterns = sources.watched(self.plan.loaded, self._path)
             before = await asyncio.to_thread(watch.digest, patterns)
 
     def _reload_soon(self) -> None:

@@ -7,12 +7,11 @@ in one `ConfigError`.
 from __future__ import annotations
 
 import dataclasses
-import glob
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from tidegate import packs
+from tidegate import sources
 from tidegate.alerts import routing
 from tidegate.discovery import manager as discovery_
 from tidegate.gate import scope
@@ -75,15 +74,6 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     return Plan(loaded, ruleset, tree, integrations, discovery, elsewhere, written)
 
 
-def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
-    """Patterns of the files whose change means a reload."""
-    own = [str(path.resolve())] if path else []
-    own += [str(each) for each in loaded.files]
-    own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.scrape.config_files]
-    own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.probes.config_files]
-    return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
-
-
 def _datasources(loaded: config.Loaded, clock: ports.Clock) -> dict[str, ports.QueryEngine]:
     """Engines of the servers that rule groups may name. An equal configuration gives equal engines."""
     found: dict[str, ports.QueryEngine] = {}
@@ -100,37 +90,4 @@ def _rules(
 ) -> rules.RuleSet:
     allowed = engine.allowing(experimental=loaded.settings.rules.experimental_promql)
     checks = load.Checks(allowed, kql.check, loaded.settings.rules.evaluation_interval, elsewhere)
-    return load.load(_rule_files(loaded), checks)
-
-
-def _rule_files(loaded: config.Loaded) -> list[tuple[pathlib.Path, str]]:
-    """The files behind `rules.packs` and `rules.files`, each once, as they should be shown. Raises `ConfigError` for a typo."""
-    names, wrong = _packs(loaded)
-    for number, pattern in enumerate(loaded.settings.rules.files):
-        matches = sorted(glob.glob(str(loaded.resolve(pattern)), recursive=True))  # noqa: PTH207 - absolute patterns
-        if not matches and not glob.has_magic(pattern):
-            at: Sequence[Any] = ("rules", "files", number)
-            wrong.append(loaded.document.problem("rules-no-file", f"there is no rule file {pattern!r}", at))
-        names += [pathlib.Path(name) for name in matches]
-    if wrong:
-        raise problems.ConfigError(wrong)
-    found = {path.resolve(): (path, _shown(path)) for path in names}
-    return list(found.values())
-
-
-def _packs(loaded: config.Loaded) -> tuple[list[pathlib.Path], list[problems.Problem]]:
-    found, wrong = [], []
-    for number, name in enumerate(loaded.settings.rules.packs):
-        if name in packs.NAMES:
-            found.append(packs.rules(name))
-            continue
-        at: Sequence[Any] = ("rules", "packs", number)
-        hint = f"packs are {', '.join(packs.NAMES)}"
-        wrong.append(loaded.document.problem("rules-no-pack", f"there is no rule pack {name!r}", at, hint=hint))
-    return found, wrong
-
-
-def _shown(path: pathlib.Path) -> str:
-    resolved = path.resolve()
-    here = pathlib.Path.cwd()
-    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)
+    return load.load(sources.rule_files(loaded), checks)

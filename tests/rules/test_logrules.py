@@ -176,10 +176,12 @@ def test_a_spike_against_the_window_before(tmp_path: pathlib.Path) -> None:
         tmp_path,
         "{alert: Spike, by: {service: service.name}, spike: {height: 3, window: 10m, days: 0, min_current: 50}}",
         [
-            "{at: 0s, every: 30s, repeat: 80, format: json, service: shop, lines: ['{}']}",
+            "{at: 9m, every: 30s, repeat: 62, format: json, service: shop, lines: ['{}']}",
+            "{at: 11m, every: 5s, repeat: 48, format: json, service: new, lines: ['{}']}",
+            "{at: 0s, every: 30s, repeat: 80, format: json, service: bank, lines: ['{}']}",
             "{at: 30m, every: 5s, repeat: 120, format: json, service: shop, lines: ['{}']}",
         ],
-        {"29m": [], "36m": [{"service": "shop"}], "50m": []},
+        {"11m": [], "15m": [], "29m": [], "36m": [{"service": "shop"}], "50m": []},
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from tidegate.cli import options
-from tidegate.kit import telemetry
+from tidegate.kit import memory, telemetry
 from tidegate.model import problems
 
 LAST_RESORT = 28.0
@@ -30,6 +30,7 @@ Start = Callable[[asyncio.Event, Callable[[str], None]], Awaitable[None]]
 
 def serve(path: pathlib.Path | None, log_level: str | None, start: Start) -> None:
     """Run until a signal; exit 1 on bad configuration, 70 when something that cannot be lived without is gone."""
+    memory.sparing()
     settings = options.load(path).settings
     telemetry.configure(log_level or settings.log_level, settings.log_format)
     try:

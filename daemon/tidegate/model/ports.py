@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from tidegate.model import alerts, gate, labels, logs, rules, series, targets
+from tidegate.model import alerts, gate, labels, logs, rules, targets
+
+if TYPE_CHECKING:  # numpy is half of what an agent would weigh
+    from tidegate.model import series
 
 
 class Clock(Protocol):

@@ -157,9 +157,9 @@ class Elasticsearch(Section):
     """gzip the bodies."""
     retention: Duration = 30 * 86400.0
     """How long the data streams keep lines; `tidegate setup elasticsearch` installs it."""
-    bulk_bytes: int = 5 * 1024 * 1024
+    bulk_bytes: int = 2 * 1024 * 1024
     """Size of one bulk body before compression, and of one batch for every other output."""
-    bulk_delay: Duration = 1.0
+    bulk_delay: Duration = 0.5
     """Longest time a line waits for company."""
     concurrency: int = 2
     """Bulk requests under way at once; for other outputs, batches beside the first one."""
@@ -197,7 +197,7 @@ class Logs(Section):
     """Where lines go too: [Azure Monitor](outputs.md#azure-monitor), when `endpoint` is given."""
     file: logoutputs.JsonLines = logoutputs.JsonLines()
     """Where lines go too: [a file](outputs.md#file), when `path` is given."""
-    poll_interval: Duration = 0.5
+    poll_interval: Duration = 0.25
     """How often files are looked at."""
     max_line_bytes: int = 1024 * 1024
     """A longer line is cut, marked and counted."""

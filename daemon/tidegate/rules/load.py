@@ -39,8 +39,8 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
-            readers = [_Reader(part, checks) for part in manifests.read(path, shown)]
-            found = [reader.read() for reader in readers]
+            readers = [_Reader(part, checks.kql) for part in manifests.read(path, shown)]
+            found = [reader.read(checks) for reader in readers]
         except problems.ConfigError as error:
             wrong += error.problems
             continue
@@ -52,6 +52,27 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     if wrong:
         raise problems.ConfigError(wrong)
     return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths), tuple(detectors))
+
+
+def logs(paths: Sequence[tuple[pathlib.Path, str]], kql: Callable[[str], object]) -> rules.RuleSet:
+    """Only what the files count and look for in logs; their rules are somebody else's. Raises `ConfigError`."""
+    metrics: list[rules.LogMetric] = []
+    detectors: list[rules.LogDetector] = []
+    wrong: list[problems.Problem] = []
+    for path, shown in paths:
+        try:
+            for part in manifests.read(path, shown):
+                reader = _Reader(part, kql)
+                found = reader.logs(reader.shape())
+                metrics += found.log_metrics
+                detectors += found.log_detectors
+                wrong += reader.problems
+        except problems.ConfigError as error:
+            wrong += error.problems
+    wrong += _twice([*metrics, *detectors])
+    if wrong:
+        raise problems.ConfigError(wrong)
+    return rules.RuleSet((), tuple(metrics), (), tuple(detectors))
 
 
 def _twice(made: Sequence[rules.LogMetric | rules.LogDetector]) -> list[problems.Problem]:
@@ -71,15 +92,21 @@ def _twice(made: Sequence[rules.LogMetric | rules.LogDetector]) -> list[problems
 class _Reader:
     """Reads one file and collects its problems."""
 
-    def __init__(self, part: manifests.Part, checks: Checks) -> None:
-        self._document, self._checks, self._part = part.document, checks, part
+    def __init__(self, part: manifests.Part, kql: Callable[[str], object]) -> None:
+        self._document, self._kql, self._part = part.document, kql, part
         self.problems: list[problems.Problem] = []
         self._root = part.root
+        self._made: list[tuple[yamlfile.Path, files.LogRule, logrules.Made]] = []
 
-    def read(self) -> rules.RuleSet:
-        """The rules of the file. Raises `ConfigError` when its shape is wrong."""
+    def shape(self) -> files.RuleFile:
+        """What stands where. Raises `ConfigError` when the file has another shape."""
         value = self._part.value
-        shape = validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
+        return validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
+
+    def read(self, checks: Checks) -> rules.RuleSet:
+        """The rules of the file. Raises `ConfigError` when its shape is wrong."""
+        self._checks = checks
+        shape = self.shape()
         names: set[str] = set()
         groups = []
         for number, group in enumerate(shape.groups or []):
@@ -90,34 +117,35 @@ class _Reader:
                 self._wrong("rule-group-twice", f"the group {group.name!r} stands twice in this file", (*at, "name"))
             names.add(group.name)
             groups.append(self._group(group, at))
-        metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
-        more = self._log_rules(shape.log_rules, names)
-        found = (*metrics, *more.log_metrics)
-        return rules.RuleSet((*groups, *more.groups), found, log_detectors=more.log_detectors)
+        found = self.logs(shape)
+        return dataclasses.replace(found, groups=(*groups, *self._log_groups(names)))
 
-    def _log_rules(self, given: Sequence[files.LogRule], names: set[str]) -> rules.RuleSet:
-        """The groups, metrics and detectors that stand for log rules."""
-        self._engine = self._checks.engine
-        groups: dict[str, list[rules.Rule]] = {}
-        intervals: dict[str, float] = {}
-        metrics: list[rules.LogMetric] = []
+    def logs(self, shape: files.RuleFile) -> rules.RuleSet:
+        """The log metrics of the file, and what stands for its log rules but for their rules."""
+        metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
         detectors: list[rules.LogDetector] = []
-        for number, rule in enumerate(given):
+        for number, rule in enumerate(shape.log_rules):
             at = (*self._root, "log_rules", number)
-            if not self._log_rule(rule, at):
-                continue
-            line, column = self._document.position(at)
-            made = logrules.made(rule, rules.Place(self._document.file, line, column))
-            group = logrules.group(rule)
-            intervals[group] = logrules.interval(rule, self._checks.evaluation_interval)
-            groups.setdefault(group, [])
-            groups[group] += [done for one in made.written for done in self._rule(one, files.Group(), at)]
-            metrics += [self._metric(one, at) for one in made.metrics]
-            detectors += made.detectors
+            if self._log_rule(rule, at):
+                line, column = self._document.position(at)
+                made = logrules.made(rule, rules.Place(self._document.file, line, column))
+                metrics += [self._metric(one, at) for one in made.metrics]
+                detectors += made.detectors
+                self._made.append((at, rule, made))
+        return rules.RuleSet((), tuple(metrics), (), tuple(detectors))
+
+    def _log_groups(self, names: set[str]) -> list[rules.Group]:
+        """The groups of the rules that stand for log rules."""
+        self._engine = self._checks.engine
+        groups: dict[str, rules.Group] = {}
+        for at, rule, made in self._made:
+            name, interval = logrules.group(rule), logrules.interval(rule, self._checks.evaluation_interval)
+            group = groups.get(name) or rules.Group(name, self._part.file, (), interval)
+            more = [done for one in made.written for done in self._rule(one, files.Group(), at)]
+            groups[name] = dataclasses.replace(group, rules=(*group.rules, *more))
         for name in groups.keys() & names:
             self._wrong("rule-group-twice", f"the group {name!r} is that of log rules", (*self._root, "log_rules"))
-        whole = [rules.Group(name, self._part.file, tuple(of), intervals[name]) for name, of in groups.items()]
-        return rules.RuleSet(tuple(whole), tuple(metrics), log_detectors=tuple(detectors))
+        return list(groups.values())
 
     def _log_rule(self, rule: files.LogRule, at: yamlfile.Path) -> bool:
         """Say what is wrong with a log rule; whether rules can be made of it."""
@@ -133,7 +161,7 @@ class _Reader:
             if not _LABEL.match(name) or name in logrules.taken(rule):
                 self._wrong("rule-label-name", f"{name!r} cannot be a label here", (*at, "by", name), key=True)
         for place, text in logrules.queries(rule):
-            self._kql(text, (*at, *place))
+            self._query(text, (*at, *place))
         return len(self.problems) == before
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
@@ -286,7 +314,7 @@ class _Reader:
         for name in (*metric.by, *metric.labels):
             if not _LABEL.match(name):
                 self._wrong("rule-label-name", f"{name!r} is no label name", at)
-        self._kql(metric.query, (*at, "query"))
+        self._query(metric.query, (*at, "query"))
         line, column = self._document.position(at)
         return rules.LogMetric(
             metric.name,
@@ -298,9 +326,9 @@ class _Reader:
             rules.Place(self._document.file, line, column),
         )
 
-    def _kql(self, query: str, at: yamlfile.Path) -> None:
+    def _query(self, query: str, at: yamlfile.Path) -> None:
         try:
-            self._checks.kql(query)
+            self._kql(query)
         except problems.QueryError as error:
             problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", at)
             self.problems.append(_moved(problem, query, error.position, self._document))

@@ -152,7 +152,7 @@ def _spike(rule: files.LogRule, given: files.Spike) -> Made:
     by, base = _names(rule), name(rule)
     window = section.duration(given.window)
     counted = files.Rule(record=f"{base}:lines", expr=f"sum by ({by}) (increase({base}:lines_total[{window}]))")
-    usual = files.Rule(record=f"{base}:lines_usual", expr=_usual(f"{base}:lines", by, given, window))
+    usual = files.Rule(record=f"{base}:lines_usual", expr=_usual(f"{base}:lines", by, given))
     now, then, height = f"{base}:lines", f"{base}:lines_usual", _number(given.height)
     sides = {"up": f"{now} >= {then} * {height}", "down": f"{now} <= {then} / {height}"}
     wanted = sides.values() if given.direction == "both" else [sides[given.direction]]
@@ -162,14 +162,21 @@ def _spike(rule: files.LogRule, given: files.Spike) -> Made:
     return Made((counted, usual, _alert(rule, f"({found}) and {floor}")), (metric,))
 
 
-def _usual(lines: str, by: str, given: files.Spike, window: str) -> str:
+def _usual(lines: str, by: str, given: files.Spike) -> str:
     """The mean over those earlier days that there are numbers of."""
     if not given.days:
-        return f"{lines} offset {window}"
+        return _whole(lines, given.window, given.window)
     days = " or ".join(
-        f'label_replace({lines} offset {day}d, "day", "{day}", "", "")' for day in range(1, given.days + 1)
+        f'label_replace({_whole(lines, day * 86400.0, given.window)}, "day", "{day}", "", "")'
+        for day in range(1, given.days + 1)
     )
     return f"avg by ({by}) ({days})"
+
+
+def _whole(lines: str, ago: float, window: float) -> str:
+    """The lines of a window in the past, of which every second was counted."""
+    earlier = section.duration(ago + window)
+    return f"({lines} offset {section.duration(ago)} and {lines} offset {earlier})"
 
 
 def _since(times: str, window: float) -> str:

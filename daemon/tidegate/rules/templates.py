@@ -12,10 +12,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from tidegate.model import labels as labels_
-from tidegate.model import series
 from tidegate.rules import functions
+
+if TYPE_CHECKING:
+    from tidegate.model import series
 
 LIMIT = 16 * 1024
 """Characters of one rendered text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,8 @@ class Outcome:
 
 def read(body: bytes, indexes: Sequence[int], *, places: bool = False) -> Outcome | None:
     """The outcome of a 200 answer for these documents, or None when the answer does not fit them: then nothing is known."""
+    if not places and body == _all_created(len(indexes)):
+        return Outcome(stored=len(indexes))
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -66,6 +69,12 @@ def read(body: bytes, indexes: Sequence[int], *, places: bool = False) -> Outcom
         if places and status in (200, 201):
             outcome.places.append((index, str(result.get("_index", ""))))
     return outcome
+
+
+@functools.lru_cache(maxsize=8)
+def _all_created(count: int) -> bytes:
+    """The answer that nearly always comes: compared as bytes, so that nobody reads thousands of equal items."""
+    return b'{"errors":false,"items":[%b]}' % b",".join([b'{"create":{"status":201}}'] * count)
 
 
 def _sort(outcome: Outcome, index: int, status: int, result: dict[str, Any]) -> None:

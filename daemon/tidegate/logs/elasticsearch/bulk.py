@@ -11,13 +11,13 @@ import asyncio
 import dataclasses
 import email.utils
 import errno
-import zlib
 from collections.abc import Mapping, Sequence
 
 import elastic_transport
 
 from tidegate.kit import tasks, telemetry
 from tidegate.logs.elasticsearch import answers, backing, connection
+from tidegate.logs.elasticsearch import body as body_
 from tidegate.logs.ship import output
 from tidegate.model import ports, settings
 
@@ -26,7 +26,6 @@ LONGEST_ASKED = 300.0
 """More than this a server cannot make us wait by `Retry-After`."""
 THREAD_FROM = 128 * 1024
 """Answers of this size are read in a thread."""
-GZIP_LEVEL = 1
 TARGET = "/_bulk?filter_path=errors,items.*.status,items.*.error,items.*.failure_store,error"
 PLACES = f"{TARGET},items.*._index"
 """The same, with the index that each document went to."""
@@ -124,7 +123,7 @@ class ElasticsearchOutput:
         """Store some documents of a batch. `before`, when an earlier try of them has an unknown outcome: see `_Tries`."""
         tries = _Tries(batch, indexes, before)
         while tries.indexes:
-            size = sum(len(batch.bodies[index]) for index in tries.indexes)
+            size = sum(map(len, batch.some(batch.bodies, tries.indexes)))
             if size > self._most and len(tries.indexes) > 1:
                 return tries.rejected + await self._halves(tries, key)
             answer = await self._request(tries)
@@ -193,7 +192,7 @@ class ElasticsearchOutput:
     async def _request(self, tries: _Tries) -> _Answer:
         """One request and what came of it."""
         async with self._slots:
-            body = await asyncio.to_thread(encode, tries.batch, tries.indexes, compress=self._compress)
+            body = await asyncio.to_thread(body_.encode, tries.batch, tries.indexes, compress=self._compress)
             self._sent.inc(len(body))
             places = self._backing.wanted(tries.streams, self._clock.now()) or tries.before is not None
             known = self._backing.known(tries.streams)
@@ -272,22 +271,6 @@ async def _read(body: bytes, indexes: list[int], *, places: bool) -> answers.Out
 def _never_sent(error: Exception) -> bool:
     """Whether a connection was not even made. The transport keeps its client's own error only as the context."""
     return any(getattr(cause, "errno", None) in _NEVER_SENT for cause in (error, error.__context__))
-
-
-def encode(batch: output.Batch, indexes: Sequence[int], *, compress: bool) -> bytes:
-    """The body of a bulk request for some documents of a batch, gzipped if asked."""
-    heads: dict[str, bytes] = {
-        stream: b'{"create":{"_index":"%b","_id":"' % stream.encode() for stream in set(batch.streams)
-    }
-    parts: list[bytes] = []
-    streams, ids, bodies = batch.streams, batch.ids, batch.bodies
-    for index in indexes:
-        parts += (heads[streams[index]], ids[index].encode(), b'"}}\n', bodies[index], b"\n")
-    body = b"".join(parts)
-    if not compress:
-        return body
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return packer.compress(body) + packer.flush()
 
 
 def _wait(attempt: int, headers: Mapping[str, str]) -> float:

@@ -7,15 +7,17 @@ one line.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from tidegate.logs.formats import base, times
 
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 _SHORTEST_TIME = 20
-_USUAL = re.compile(
-    rb"((?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z)"
-    rb" (stdout|stderr) ([FP])(?::[^ ]*)? "
+UTC_TIME: Final = (
+    rb"(?!0000)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z"
 )
+"""A time that goes through as it is; see `times.iso`."""
+_USUAL = re.compile(rb"(" + UTC_TIME + rb") (stdout|stderr) ([FP])(?::[^ ]*)? ")
 """A line with a time in UTC, as all runtimes write it that run in UTC."""
 
 

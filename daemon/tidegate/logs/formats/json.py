@@ -8,6 +8,7 @@ as text, so that no two writers can clash over a type.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -96,6 +97,24 @@ def line(value: dict[str, Any], raw: bytes) -> base.Line:
     out.labels = labels or None
     out.fields = fields or None
     return out
+
+
+def bound(path: Sequence[str]) -> str:
+    """How the place of a value in the document depends on the value, by the keys that lead to it.
+
+    Not at all (empty); on being the word for a level (`level`), a time (`time`), not empty (`filled`), not empty and of one
+    line (`plain`), a whole number (`whole`); or in ways that only `line` knows (`never`).
+    """
+    name = ".".join(path)
+    role = _ROLES.get(path[0])
+    if name in ("log.level", *(path if role is _LEVEL else ())):
+        return "level"
+    if len(path) == 1 and role is not None:
+        return {_TIME: "time", _ERROR: "plain", _FIELD: "filled"}.get(role, "")
+    if name in FIELDS:
+        return "filled"
+    kind = types.free().get(name, "keyword") if "." in name else "keyword"
+    return {"keyword": "", "text": "", "long": "whole"}.get(kind, "never")
 
 
 def _known(

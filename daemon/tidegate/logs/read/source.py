@@ -11,9 +11,11 @@ import dataclasses
 from tidegate.logs.ecs import encode, received
 from tidegate.logs.formats import base, choice, multiline, times
 from tidegate.logs.process import limits, redact
-from tidegate.logs.read import checkpoint, files, tail
+from tidegate.logs.read import checkpoint, files, shapes, tail
 from tidegate.model import settings
 
+SHAPED = frozenset({"auto", "cri", "json"})
+"""Formats whose lines may have a shape."""
 PARTS_PATIENCE = 30.0
 """Seconds after which parts of a line whose end never came are sent as they are."""
 
@@ -96,7 +98,8 @@ class Source:
         self._pending: dict[str, multiline.Event] = {}
         self._parts: dict[str, _Parts] = {}
         self._spans: list[tuple[int, int]] = []
-        self._chunk = Chunk(self.ledger, "")
+        self._chunk: Chunk
+        """What the step under way found."""
         self._now = 0.0
         self._created = ""
         self._limits: limits.Limits | None = None
@@ -115,6 +118,8 @@ class Source:
         static = encode.Static.of(input_, self.path, self.host)
         self._stream = static.stream
         self._encoder = received.Encoder(static) if input_.format == "spool" else encode.Encoder(static)
+        shaped = self._limits is None and input_.format in SHAPED
+        self._shapes = shapes.Shapes(self._sampled) if shaped else None
 
     @property
     def key(self) -> files.Key:
@@ -178,6 +183,8 @@ class Source:
         self._chunk = Chunk(self.ledger, self._stream, self.ledger.position, self.ledger.mark)
         self._created = times.stamp(now)
         self._encoder.created(self._created)
+        if self._shapes is not None:
+            self._shapes.created(self._created)
         return self._chunk
 
     def _end(self) -> Chunk:
@@ -190,6 +197,7 @@ class Source:
             chunk.mark = self.tail.mark_before(chunk.position)
         if self._redactor is not None:
             self._redact()
+        del self._chunk  # of many files, what one gave last would be held by each
         return chunk
 
     def _redact(self) -> None:
@@ -230,6 +238,7 @@ class Source:
         chunk.rewritten, chunk.lost, chunk.more = True, error.lost, True
         self._redact()
         self._new_generation()
+        del self._chunk
         return chunk
 
     def known(self, unread: int = 0) -> checkpoint.Entry:
@@ -278,11 +287,48 @@ class Source:
             self._line(lines[0][len(tail.BOM) :], 0, len(lines[0]) + 1, block.cut)
             start = len(lines[0]) + 1
             lines = lines[1:]
+        if self._shapes is not None and not block.cut:
+            self._shaped(lines, start, self._shapes)
+            return
         take = self._line
         for raw in lines:
             end = start + len(raw) + 1
             take(raw, start, end, block.cut)
             start = end
+
+    def _shaped(self, lines: list[bytes], start: int, known: shapes.Shapes) -> None:
+        """Lines of which most are like lines before: the same documents, sooner."""
+        body, take, chunk = known.body, self._line, self._chunk
+        longest, prefix = min(self._longest, shapes.LONGEST), self.file_id
+        for raw in lines:
+            end = start + len(raw) + 1
+            if self._pending or self._parts or len(raw) > longest or (made := body(raw, start)) is None:
+                take(raw, start, end, False)  # noqa: FBT003 - not cut
+                known.missed(raw)
+            else:
+                chunk.ids.append(f"{prefix}{start:010x}")
+                chunk.bodies.append(made)
+            start = end
+
+    def _sampled(self, raw: bytes) -> bytes | None:
+        """The document of a line that is in no file, by the long way; None when there is more to tell of it."""
+        if self._pending or self._parts:
+            return None
+        chunk, self._chunk = self._chunk, Chunk(self.ledger, self._stream)
+        created, self._created = self._created, shapes.CREATED
+        unparsed = self._choice.unparsed
+        self._encoder.created(shapes.CREATED)
+        try:
+            self._line(raw, shapes.OFFSET, shapes.OFFSET + len(raw) + 1, False)  # noqa: FBT003 - not cut
+            made = self._chunk
+            plain = not (self._pending or self._parts or made.cut or made.untimed or self._choice.unparsed != unparsed)
+            return made.bodies[0] if plain and len(made.bodies) == 1 else None
+        finally:
+            self._pending.clear()
+            self._parts.clear()
+            self._choice.unparsed = unparsed
+            self._chunk, self._created = chunk, created
+            self._encoder.created(created)
 
     def _line(self, raw: bytes, start: int, end: int, cut: bool) -> None:
         if len(raw) > self._longest:

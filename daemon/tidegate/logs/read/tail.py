@@ -11,7 +11,7 @@ import os
 
 from tidegate.logs.read import files
 
-BLOCK = 1024 * 1024
+BLOCK = 512 * 1024
 MOST_LINES = 4000
 """In one block, so that many tiny lines do not become one huge request."""
 MARK = files.MARK

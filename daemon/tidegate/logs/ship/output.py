@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
+
+Value = TypeVar("Value", str, bytes)
 
 
 @dataclasses.dataclass(slots=True)
@@ -27,6 +29,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.bodies)
+
+    def some(self, values: Sequence[Value], indexes: Sequence[int]) -> Sequence[Value]:
+        """Those of `streams`, `ids` or `bodies` that belong to some documents."""
+        return values if len(indexes) == len(self.bodies) else [values[index] for index in indexes]
 
     def document(self, number: int) -> dict[str, Any]:
         """One document as an object."""

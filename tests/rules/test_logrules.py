@@ -209,6 +209,7 @@ def test_a_spike_against_earlier_days(tmp_path: pathlib.Path) -> None:
         ("{alert: A, sequence: {steps: [a], within: 5m}}", "rule-log-rule-sequence", "`without`"),
         ("{alert: A, sequence: {steps: [a, 'b:('], within: 5m}}", "rule-log-query", "KQL"),
         ("{alert: A, by: {value: x}, new_value: {field: y}}", "rule-label-name", "value"),
+        ("{alert: A, by: {day: x}, spike: {height: 2}}", "rule-label-name", "day"),
         ("{alert: A, spike: {height: 1}}", "rule-wrong-value", "greater than 1"),
         ("{alert: A, silence: {wimdow: 5m}}", "rule-unknown-field", "wimdow"),
         ("{alert: A, silence: {}, annotations: {a: '{{'}}", "rule-template", "template"),
@@ -220,6 +221,27 @@ def test_what_is_refused(tmp_path: pathlib.Path, rule: str, code: str, says: str
         loaded(tmp_path, f"log_rules: [{rule}]")
     (found,) = error.value.problems
     assert (found.code, says in found.summary, found.line) == (code, True, 1)
+
+
+def test_every_kind_can_do_without_by(tmp_path: pathlib.Path) -> None:
+    found = loaded(
+        tmp_path,
+        """
+        log_rules:
+          - {alert: A, new_value: {field: x, since: deploy}}
+          - {alert: B, new_template: {since: deploy}}
+          - {alert: C, change: {field: x}}
+          - {alert: D, spike: {height: 2, direction: both}}
+          - {alert: E, silence: {}}
+          - {alert: F, sequence: {steps: [a, b], within: 1m}}
+        """,
+    )
+    assert [(group.name, group.interval, len(group.rules)) for group in found.groups] == [
+        ("log_rules", 15.0, 6),
+        ("log_rules:spikes", 60.0, 3),
+    ]
+    assert [one.name for one in found.log_metrics] == ["log_rule:D:lines_total"]
+    assert [one.kind for one in found.log_detectors] == ["new_value", "new_template", "change", "silence", "sequence"]
 
 
 def test_a_group_of_the_same_name_is_refused(tmp_path: pathlib.Path) -> None:

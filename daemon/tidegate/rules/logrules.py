@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 from tidegate.model import rules, section
 from tidegate.rules import files
@@ -24,7 +24,6 @@ BACK: Final = 900.0
 LOST: Final = 21600.0
 """Seconds for which a stream that only a failing agent saw is unknown, and not silent."""
 KINDS: Final = ("new_value", "new_template", "change", "spike", "silence", "sequence")
-Kind: TypeAlias = files.NewValue | files.NewTemplate | files.Change | files.Spike | files.Silence | files.Sequence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,9 +55,10 @@ def queries(rule: files.LogRule) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 def taken(rule: files.LogRule) -> set[str]:
     """Labels that `by` cannot make."""
-    found: Kind | None = rule.new_value or rule.new_template or rule.change
-    label = {found.label} if isinstance(found, files.NewValue | files.NewTemplate | files.Change) else set()
-    return label | {"version"} if rule.new_value or rule.new_template else label
+    found = {one.label for one in (rule.new_value, rule.new_template, rule.change) if one}
+    if rule.new_value or rule.new_template:
+        found.add("version")
+    return found | {"day"} if rule.spike else found
 
 
 def made(rule: files.LogRule, place: rules.Place) -> Made:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults import fronts, outrig, peers
 from tidegate import agent
+from tidegate.kit import telemetry
 from tidegate.model import problems
 
 
@@ -44,3 +45,34 @@ def test_an_agent_without_a_destination_is_refused(tmp_path: pathlib.Path) -> No
     with pytest.raises(problems.ConfigError) as caught:
         agent.Agent(config(tmp_path, ""), {})
     assert [each.code for each in caught.value.problems] == ["logs-no-output"]
+
+
+async def seen(path: pathlib.Path, value: str) -> dict[str, str]:
+    """Run an agent until a log rule has seen a value; the series of all values, and when each was seen first."""
+    one = agent.Agent(path, {})
+    stop = asyncio.Event()
+    running = asyncio.create_task(one.run(stop, lambda _: None))
+    found: dict[str, str] = {}
+    for _ in range(1000):
+        lines = telemetry.exposition(one.registry).decode().splitlines()
+        found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("log_rule:User:first_seen"))
+        if any(f'value="{value}"' in series for series in found):
+            break
+        await asyncio.sleep(0.01)
+    stop.set()
+    await running
+    return found
+
+
+async def test_what_a_log_rule_knows_outlives_the_agent(tmp_path: pathlib.Path) -> None:
+    path = config(tmp_path, "  file: {path: out/lines.json}\nrules: {files: [rules.yaml]}\n")
+    (tmp_path / "rules.yaml").write_text("log_rules: [{alert: User, new_value: {field: user.name}}]")
+    log = tmp_path / "app.log"
+    log.write_text('{"user.name":"ann"}\n')
+    first = await seen(path, "ann")
+    assert len(first) == 1
+    with log.open("a") as file:
+        file.write('{"user.name":"ann"}\n{"user.name":"bob"}\n')
+    second = await seen(path, "bob")
+    assert len(second) == 2
+    assert first.items() < second.items()

@@ -14,6 +14,7 @@ from tidegate.kit import clock as clock_
 from tidegate.kit import lag, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
+from tidegate.logs.detect import detectors
 from tidegate.logs.elasticsearch import bulk
 from tidegate.logs.inputs import listening
 from tidegate.logs.outputs import build
@@ -50,13 +51,16 @@ class Agent:
         self.bulk: bulk.ElasticsearchOutput | None = None
         self.outputs = self._outputs(given.logs, loaded.folder)
         data = loaded.resolve(given.data_dir)
+        self.detectors = detectors.LogDetectors(
+            None, self.schedule, self.clock, self.registry, folder=data / agent.FOLDER, lag=self._lag
+        )
         self.inputs = listening.Inputs(given.logs, data, loaded.folder, self.clock, self.registry)
         self.shipper = agent.LogAgent(
             given.logs,
             data,
             loaded.folder,
             self.outputs,
-            [self.counters.observe],
+            [self.counters.observe, self.detectors.observe],
             self.clock,
             self.registry,
             host=environ.get("TIDEGATE_NODE_NAME", ""),
@@ -68,10 +72,12 @@ class Agent:
     async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
         """Start, and work until `stop` or until something that cannot be lived without is gone."""
         self.schedule.start()
-        self.counters.set_metrics(self.plan.log_metrics)
+        self.counters.set_metrics(self.plan.logs.log_metrics)
+        self.detectors.set_detectors(self.plan.logs.log_detectors)
         parts: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("loop lag", self.lag.run),
             ("log metrics", self.counters.run),
+            ("log rules", self.detectors.run),
             ("log agent", self.shipper.run),
             ("log inputs", functools.partial(self.inputs.run, self.shipper)),
             ("watcher", self._watch),
@@ -90,6 +96,7 @@ class Agent:
             await tasks.cancel(*running)
             self.schedule.stop()
             await self.shipper.close(FLUSH)
+            await self.detectors.save()
             for each in self.outputs:
                 await each.close()
             await asyncio.wait({web})
@@ -109,7 +116,8 @@ class Agent:
             self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
         self.inputs.reload(fresh.settings.logs)
         self.shipper.set_inputs(fresh.settings.logs.inputs)
-        self.counters.set_metrics(fresh.log_metrics)
+        self.counters.set_metrics(fresh.logs.log_metrics)
+        self.detectors.set_detectors(fresh.logs.log_detectors)
         self.plan = fresh
 
     async def _watch(self) -> None:
@@ -122,6 +130,9 @@ class Agent:
                 self._log.info("configuration taken")
             except problems.ConfigError as error:
                 self._log.error("configuration refused, the old one stays", problems=str(error))
+
+    def _lag(self) -> float:
+        return self.shipper.lag()
 
     def _unhealthy(self) -> Sequence[str]:
         worst = self.lag.worst

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from tidegate import sources
@@ -27,7 +27,8 @@ class Plan:
     """A configuration that an agent can use."""
 
     loaded: config.Loaded
-    log_metrics: Sequence[rules.LogMetric]
+    logs: rules.RuleSet
+    """What is counted and looked for in lines; no rules."""
 
     @property
     def settings(self) -> settings.Settings:
@@ -52,11 +53,11 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str]) -> Plan:
             wrong.extend(error.problems)
             return None
 
-    metrics = checked(lambda: load.log_metrics(sources.rule_files(loaded), kql.check))
+    logs = checked(lambda: load.logs(sources.rule_files(loaded), kql.check))
     checked(lambda: extras.check(given, document))
-    if wrong or metrics is None:
+    if wrong or logs is None:
         raise problems.ConfigError(wrong)
-    return Plan(loaded, metrics)
+    return Plan(loaded, logs)
 
 
 def _output(given: settings.Logs, loaded: config.Loaded) -> list[problems.Problem]:

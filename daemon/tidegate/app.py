@@ -27,6 +27,7 @@ from tidegate.kit import clock as clock_
 from tidegate.kit import config, database, lag, shown, tasks, telemetry, watch
 from tidegate.logs import agent
 from tidegate.logs.count import counters
+from tidegate.logs.detect import detectors
 from tidegate.logs.inputs import listening
 from tidegate.logs.local_store import local
 from tidegate.logs.outputs import build
@@ -168,6 +169,7 @@ class App:
             )
         self.counters = counters.LogCounters(self.store, self.schedule, self.clock, self.registry)
         self.shipper: agent.LogAgent | None = None
+        self.detectors: detectors.LogDetectors | None = None
         self.bulk: bulk.ElasticsearchOutput | None = None
         self.others: list[output.Output] = []
         if self._embedded:
@@ -181,10 +183,17 @@ class App:
             folder = self.plan.loaded.folder
             self.others = build.outputs(given, folder, self.clock, self.registry)
             self.inputs = listening.Inputs(given, data, folder, self.clock, self.registry)
-            outputs, observers = [store, *self.others], [self.counters.observe]
+            found = detectors.LogDetectors(
+                self.store, self.schedule, self.clock, self.registry, folder=data / agent.FOLDER, lag=self._lag
+            )
+            self.detectors = found
+            outputs, observers = [store, *self.others], [self.counters.observe, found.observe]
             self.shipper = agent.LogAgent(
                 given, data, folder, outputs, observers, self.clock, self.registry, spools=self.inputs
             )
+
+    def _lag(self) -> float:
+        return self.shipper.lag() if self.shipper else 0.0
 
     def _build_stages(self, data: pathlib.Path) -> None:
         given = self.plan.settings
@@ -311,6 +320,8 @@ class App:
                 ("log agent", self.shipper.run),
                 ("log inputs", functools.partial(self.inputs.run, self.shipper)),
             ]
+        if self.detectors:
+            found.append(("log rules", self.detectors.run))
         return found
 
     def _start(self, name: str, part: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -322,6 +333,8 @@ class App:
         self.schedule.stop()
         if self.shipper:
             await self.shipper.close(FLUSH)
+        if self.detectors:
+            await self.detectors.save()
         await self.writer.close(FLUSH)
         await self.dispatcher.close(FLUSH)
         await self.outbox.close(FLUSH)
@@ -345,6 +358,8 @@ class App:
             datasources=fresh.datasources,
         )
         self.counters.set_metrics(fresh.rules.log_metrics)
+        if self.detectors:
+            self.detectors.set_detectors(fresh.rules.log_detectors)
         self.writer.set_receivers(fresh.receivers)
         self.store.need(self.rules.needs())
         if self.shipper:

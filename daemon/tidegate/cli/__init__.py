@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "check": ("check", "check", "Check settings and rule files; say what is wrong and what was found."),
     "test": ("ruletests", "test", "Run rule unit tests (promtool's files)."),
     "rules": ("rulefiles", "rules", "Rewrite rule files for any Prometheus."),
+    "import": ("importing", "import_", "Turn the rules of other tools into rule files."),
     "replay": ("replay", "replay", "Run rules over history: what would have fired."),
     "gate": ("gate", "gate", "Ask the gate: may this version be promoted now?"),
     "query": ("query", "query", "Evaluate PromQL on a server."),

@@ -43,7 +43,7 @@ def export(files: tuple[pathlib.Path, ...], form: str, to: pathlib.Path | None, 
       tidegate rules export --prometheus rules/*.yaml --to plain/
       tidegate rules export --prometheus rules/*.yaml --to plain/ --strict
     """
-    targets = _targets(files, to)
+    places = targets(files, to)
     checks = load.Checks(engine_.Engine(nothing.Nothing()), kql.check, gate.seconds(interval, "--interval"))
     try:
         found = export_.run([(path, str(path)) for path in files], checks)
@@ -55,25 +55,26 @@ def export(files: tuple[pathlib.Path, ...], form: str, to: pathlib.Path | None, 
     if strict and found.notices:
         sys.exit(1)
     for one in found.files:
-        _write(targets.get(one.path), one.text)
+        write(places.get(one.path), one.text)
 
 
-def _targets(files: tuple[pathlib.Path, ...], to: pathlib.Path | None) -> dict[pathlib.Path, pathlib.Path]:
+def targets(files: tuple[pathlib.Path, ...], to: pathlib.Path | None) -> dict[pathlib.Path, pathlib.Path]:
     """Where each file goes; nothing for standard output."""
     folder = to is not None and (to.is_dir() or len(files) > 1 or not to.suffix)
     if to is None:
         if len(files) > 1:
             raise click.UsageError("several files need --to, a folder that they are written into")
         return {}
-    targets = {path: to / path.name if folder else to for path in files}
-    if len(set(targets.values())) < len(targets):
+    places = {path: to / path.name if folder else to for path in files}
+    if len(set(places.values())) < len(places):
         raise click.UsageError("two of the files have the same name")
-    if {one.resolve() for one in targets.values()} & {path.resolve() for path in files}:
+    if {one.resolve() for one in places.values()} & {path.resolve() for path in files}:
         raise click.UsageError("--to would write over a file that is read")
-    return targets
+    return places
 
 
-def _write(to: pathlib.Path | None, text: str) -> None:
+def write(to: pathlib.Path | None, text: str) -> None:
+    """Write a file; to standard output without one."""
     if to is None:
         click.echo(text, nl=False)
         return

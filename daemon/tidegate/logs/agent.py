@@ -133,6 +133,10 @@ class LogAgent:
         """One status for each file, and one for each output."""
         return self._status.streams()
 
+    def lag(self) -> float:
+        """How many seconds ago the oldest line was written that is not stored yet; endless before files were looked for."""
+        return self._status.lag() if self.ready.is_set() else float("inf")
+
     # --- one turn -----------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:

@@ -7,6 +7,7 @@ import orjson
 from tidegate.kit import telemetry
 from tidegate.logs import kql
 from tidegate.logs.count import counters
+from tidegate.logs.detect import detectors
 from tidegate.logs.ecs import encode, lines
 from tidegate.logs.formats import base, choice, times
 from tidegate.logs.kql import interpret, matcher
@@ -18,12 +19,15 @@ SPACING = counters.INTERVAL
 class Lines:
     """Implements `ports.LogReader` over the lines given so far."""
 
-    def __init__(self, metrics: tuple[rules.LogMetric, ...], store: ports.SampleStore, start: float) -> None:
+    def __init__(self, ruleset: rules.RuleSet, store: ports.SampleStore, start: float) -> None:
         """Counts into the store from a time (unix seconds) on. Raises `QueryError`."""
         self._now = start
         self._next = start
         self._counters = counters.LogCounters(store, _Unscheduled(), _Clock(self), telemetry.Registry())
-        self._counters.set_metrics(metrics)
+        self._counters.set_metrics(ruleset.log_metrics)
+        unheard = telemetry.Registry()
+        self._detectors = detectors.LogDetectors(store, _Unscheduled(), _Clock(self), unheard, folder=None)
+        self._detectors.set_detectors(ruleset.log_detectors)
         self._found: list[logs.LogLine] = []
 
     def take(self, raw: str, source: settings.LogInput, at: float) -> None:
@@ -42,21 +46,26 @@ class Lines:
             line.time = wrapped.time
         document = orjson.loads(encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else ""))
         self._counters.observe_documents([document])
+        self._detectors.observe_document(document)
         self._found.append(lines.line(document))
 
     def until(self, at: float) -> None:
         """Store the rows of counts that are due before a time."""
         while self._next < at:
-            self._counters.append(self._next)
-            self._next += SPACING
+            self._row()
 
     def finish(self, at: float) -> None:
         """Store the rows that are due at a time too."""
         self.until(at)
         if self._next <= at:
-            self._counters.append(self._next)
-            self._next += SPACING
+            self._row()
         self._now = at
+
+    def _row(self) -> None:
+        self._now = self._next
+        self._counters.append(self._next)
+        self._detectors.append(self._next)
+        self._next += SPACING
 
     @property
     def now(self) -> float:

@@ -44,6 +44,11 @@ class Status:
         ]
         return [*followed, *outputs]
 
+    def lag(self) -> float:
+        """Seconds since the oldest line was written that is not stored yet."""
+        now = self._clock.now()
+        return max((watched.lag_seconds(now) for watched in self._looks.roster.watched.values()), default=0.0)
+
     def measure(self) -> None:
         """Set the gauges."""
         self._measure_lag()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
 
 from tidegate.model import labels as labels_
 
@@ -152,6 +153,54 @@ class LogMetric:
     place: Place = Place()
 
 
+DetectorKind = Literal["new_value", "new_template", "change", "silence", "sequence"]
+
+_NEWS = ("first_seen_timestamp_seconds", "since_timestamp_seconds", "deployed_timestamp_seconds")
+DETECTED: Final[Mapping[DetectorKind, tuple[str, ...]]] = {
+    "new_value": _NEWS,
+    "new_template": _NEWS,
+    "change": ("changed_timestamp_seconds",),
+    "silence": ("idle_seconds",),
+    "sequence": ("completed_timestamp_seconds",),
+}
+"""What the names of each kind's series end in."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LogDetector:
+    """What a log rule looks for in the stream, where counting is not enough; its series begin with `name`."""
+
+    name: str
+    kind: DetectorKind
+    query: str
+    """KQL: the lines that it is about."""
+    by: tuple[tuple[str, str], ...] = ()
+    """(label, field) pairs: what is looked for is looked for in each combination of the fields' values."""
+    field: str = ""
+    """Whose values or templates are looked at."""
+    label: str = ""
+    """The label that holds them."""
+    deploys: bool = False
+    """Whether versions are followed, too."""
+    limit: int = 1000
+    """Values, templates, streams or keys that are remembered."""
+    similarity: float = 0.5
+    """Share of words that two lines of one template have in common."""
+    steps: tuple[str, ...] = ()
+    """Queries of a sequence."""
+    without: str = ""
+    """A query that ends a sequence."""
+    within: float = 0.0
+    """Seconds: for a sequence from its first line on, for a change from the line before."""
+    forget: float = 0.0
+    """Seconds after which a stream, or what was found, is forgotten."""
+    place: Place = Place()
+
+    def series(self, part: str) -> str:
+        """The name of one of its series."""
+        return f"{self.name}:{part}"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class RuleSet:
     """Everything that the rule files of one configuration hold."""
@@ -159,3 +208,4 @@ class RuleSet:
     groups: tuple[Group, ...] = ()
     log_metrics: tuple[LogMetric, ...] = ()
     files: tuple[str, ...] = ()
+    log_detectors: tuple[LogDetector, ...] = ()

@@ -90,7 +90,11 @@ class _Part:
         if isinstance(self.part.value, dict) and self.part.value.get("log_metrics"):
             what = "log metrics are left out: the rules that read them have no data in Prometheus"
             self._notice("export-log-metrics", what, ("log_metrics",), key=True)
-        found = zip(_groups(self.part), self._loaded, strict=True)
+        if isinstance(self.part.value, dict) and self.part.value.get("log_rules"):
+            what = "log rules are left out: they need Tidegate's agent"
+            self._notice("export-log-rules", what, ("log_rules",), key=True)
+        written = _groups(self.part)
+        found = zip(written, self._loaded[: len(written)], strict=True)  # those of log rules come behind
         return [(self.part.file, self._group(raw, group, place)) for place, (raw, group) in enumerate(found)]
 
     def _group(self, raw: dict[str, Any], group: rules.Group, place: int) -> dict[str, Any]:

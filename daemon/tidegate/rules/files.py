@@ -1,4 +1,4 @@
-"""The shape of a rule file: Prometheus' fields (`model/rulefmt`), our `log_metrics` and our fields of alerting rules.
+"""The shape of a rule file: Prometheus' fields (`model/rulefmt`), our `log_metrics`, `log_rules` and fields of alerting rules.
 
 Only shape and types are checked here; what the parts mean is the business of `rules.load`.
 """
@@ -131,6 +131,130 @@ class LogMetric(Part):
     """Combinations of `by` values before further lines are counted under `overflow="true"`."""
 
 
+class News(Part):
+    """What is new: what was not seen before."""
+
+    learn: settings.Duration = 86400.0
+    """What is seen in this time after the rule was first loaded is known, and not new."""
+    since: Literal["ever", "deploy"] = "ever"
+    """`deploy`: new is what was seen first with the current `service.version` or later."""
+    window: settings.Duration = pydantic.Field(default=900.0, gt=0)
+    """How long the alert lasts."""
+    limit: int = pydantic.Field(default=1000, ge=1, le=10_000)
+    """How many are remembered; the one seen longest ago makes room."""
+
+
+class NewValue(News):
+    """A value of a field that was never seen before."""
+
+    field: str
+    """The field."""
+    label: str = "value"
+    """The alert's label that holds the value."""
+
+
+class NewTemplate(News):
+    """A kind of message that was never seen before."""
+
+    field: str = "message"
+    """The field whose templates are found."""
+    label: str = "template"
+    """The alert's label that holds the template."""
+    similarity: float = pydantic.Field(default=0.5, gt=0, le=1)
+    """Share of words that two lines of one template have in common."""
+
+
+class Change(Part):
+    """A field has another value than in the line before, for each `by`."""
+
+    field: str
+    """The field."""
+    label: str = "value"
+    """The alert's label that holds the new value."""
+    within: settings.Duration = pydantic.Field(default=86400.0, gt=0)
+    """The line before must not be older."""
+    window: settings.Duration = pydantic.Field(default=300.0, gt=0)
+    """How long the alert lasts."""
+    limit: int = pydantic.Field(default=1000, ge=1, le=10_000)
+    """Keys that are remembered."""
+
+
+class Spike(Part):
+    """Many more lines than usual, or many fewer."""
+
+    height: float = pydantic.Field(gt=1)
+    """How many times as many."""
+    direction: Literal["up", "down", "both"] = "up"
+    """Whether more, fewer or both count."""
+    window: settings.Duration = pydantic.Field(default=3600.0, ge=60)
+    """Lines are counted over this time."""
+    days: int = pydantic.Field(default=7, ge=0, le=14)
+    """Earlier days whose mean at the same time is what is usual; 0: the window before this one."""
+    min_current: float = pydantic.Field(default=0, ge=0)
+    """So many lines must be in the window now."""
+    min_reference: float = pydantic.Field(default=1, ge=0)
+    """So many lines must be usual."""
+    series_limit: int = pydantic.Field(default=1000, ge=1)
+    """Combinations of `by` values that are counted."""
+
+
+class Silence(Part):
+    """A stream that was there stops."""
+
+    window: settings.Duration = pydantic.Field(default=900.0, ge=10)
+    """So long without a line is silence."""
+    forget: settings.Duration = 86400.0
+    """After so long without a line nobody expects it any more."""
+    limit: int = pydantic.Field(default=1000, ge=1, le=10_000)
+    """Streams that are remembered."""
+
+
+class Sequence(Part):
+    """Lines that follow each other, for each `by`."""
+
+    steps: list[str] = pydantic.Field(min_length=1)
+    """KQL for each line, in order."""
+    without: str = ""
+    """KQL: a line that must not come in between or, with a single step, after it."""
+    within: settings.Duration = pydantic.Field(gt=0)
+    """From the first line to the last."""
+    window: settings.Duration = pydantic.Field(default=300.0, gt=0)
+    """How long the alert lasts."""
+    limit: int = pydantic.Field(default=10_000, ge=1, le=100_000)
+    """Sequences under way that are remembered."""
+
+
+class LogRule(Part):
+    """An alert over log lines that needs more than counting."""
+
+    alert: str
+    """Name of the alert."""
+    query: Text = ""
+    """KQL: the lines that it is about; all when empty."""
+    by: dict[str, str] = {}
+    """Label to field: an alert for each combination of the fields' values."""
+    new_value: NewValue | None = None
+    """A value that was never seen before."""
+    new_template: NewTemplate | None = None
+    """A kind of message that was never seen before."""
+    change: Change | None = None
+    """A field changes its value."""
+    spike: Spike | None = None
+    """Many more lines than usual, or many fewer."""
+    silence: Silence | None = None
+    """A stream that was there stops."""
+    sequence: Sequence | None = None
+    """Lines that follow each other."""
+    for_: Hold | None = pydantic.Field(default=None, alias="for")
+    """As in other rules."""
+    keep_firing_for: settings.Duration | None = None
+    """As in other rules."""
+    labels: Texts | None = None
+    """Labels to add or change."""
+    annotations: Texts | None = None
+    """Texts for people."""
+
+
 class RuleFile(Part):
     """A whole file."""
 
@@ -138,3 +262,5 @@ class RuleFile(Part):
     """Rule groups."""
     log_metrics: list[LogMetric] = []
     """Counters over log lines; ours."""
+    log_rules: list[LogRule] = []
+    """Alerts over log lines that need more than counting; ours."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, manifests, severities, templates
+from tidegate.rules import files, logrules, manifests, severities, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -35,6 +35,7 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
     """Read (path, name to show) pairs. Raises `ConfigError` with all problems of all files."""
     groups: list[rules.Group] = []
     metrics: list[rules.LogMetric] = []
+    detectors: list[rules.LogDetector] = []
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
@@ -45,38 +46,45 @@ def load(paths: Sequence[tuple[pathlib.Path, str]], checks: Checks) -> rules.Rul
             continue
         groups += [group for one in found for group in one.groups]
         metrics += [metric for one in found for metric in one.log_metrics]
+        detectors += [detector for one in found for detector in one.log_detectors]
         wrong += [problem for reader in readers for problem in reader.problems]
-    wrong += _metrics_twice(metrics)
+    wrong += _twice([*metrics, *detectors])
     if wrong:
         raise problems.ConfigError(wrong)
-    return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths))
+    return rules.RuleSet(tuple(groups), tuple(metrics), tuple(shown for _, shown in paths), tuple(detectors))
 
 
-def log_metrics(paths: Sequence[tuple[pathlib.Path, str]], kql: Callable[[str], object]) -> Sequence[rules.LogMetric]:
-    """Only what the files count in logs; their rules are somebody else's. Raises `ConfigError` with all problems."""
+def logs(paths: Sequence[tuple[pathlib.Path, str]], kql: Callable[[str], object]) -> rules.RuleSet:
+    """Only what the files count and look for in logs; their rules are somebody else's. Raises `ConfigError`."""
     metrics: list[rules.LogMetric] = []
+    detectors: list[rules.LogDetector] = []
     wrong: list[problems.Problem] = []
     for path, shown in paths:
         try:
             for part in manifests.read(path, shown):
                 reader = _Reader(part, kql)
-                metrics += reader.metrics(reader.shape())
+                found = reader.logs(reader.shape())
+                metrics += found.log_metrics
+                detectors += found.log_detectors
                 wrong += reader.problems
         except problems.ConfigError as error:
             wrong += error.problems
-    wrong += _metrics_twice(metrics)
+    wrong += _twice([*metrics, *detectors])
     if wrong:
         raise problems.ConfigError(wrong)
-    return tuple(metrics)
+    return rules.RuleSet((), tuple(metrics), (), tuple(detectors))
 
 
-def _metrics_twice(metrics: Sequence[rules.LogMetric]) -> list[problems.Problem]:
-    seen: dict[str, rules.LogMetric] = {}
+def _twice(made: Sequence[rules.LogMetric | rules.LogDetector]) -> list[problems.Problem]:
+    """Log metrics, and log rules, that stand twice."""
+    seen: dict[str, rules.LogMetric | rules.LogDetector] = {}
     found = []
-    for metric in metrics:
-        first = seen.setdefault(metric.name, metric)
-        if first is not metric:
-            at, summary = metric.place, f"the log metric {metric.name!r} stands in {first.place.file} already"
+    for one in made:
+        name = one.name.removesuffix(logrules.COUNTER) if one.name.startswith(logrules.PREFIX) else one.name
+        first = seen.setdefault(name, one)
+        if first is not one:
+            at, what = one.place, "log rule" if name.startswith(logrules.PREFIX) else "log metric"
+            summary = f"the {what} {name.removeprefix(logrules.PREFIX)!r} stands in {first.place.file} already"
             found.append(problems.Problem("rule-log-metric-twice", summary, at.file, at.line, at.column))
     return found
 
@@ -88,15 +96,12 @@ class _Reader:
         self._document, self._kql, self._part = part.document, kql, part
         self.problems: list[problems.Problem] = []
         self._root = part.root
+        self._made: list[tuple[yamlfile.Path, files.LogRule, logrules.Made]] = []
 
     def shape(self) -> files.RuleFile:
         """What stands where. Raises `ConfigError` when the file has another shape."""
         value = self._part.value
         return validate.model(files.RuleFile, {} if value is None else value, self._document, self._root, "rule-")
-
-    def metrics(self, shape: files.RuleFile) -> list[rules.LogMetric]:
-        """The log metrics of the file."""
-        return [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
 
     def read(self, checks: Checks) -> rules.RuleSet:
         """The rules of the file. Raises `ConfigError` when its shape is wrong."""
@@ -112,7 +117,52 @@ class _Reader:
                 self._wrong("rule-group-twice", f"the group {group.name!r} stands twice in this file", (*at, "name"))
             names.add(group.name)
             groups.append(self._group(group, at))
-        return rules.RuleSet(tuple(groups), tuple(self.metrics(shape)))
+        found = self.logs(shape)
+        return dataclasses.replace(found, groups=(*groups, *self._log_groups(names)))
+
+    def logs(self, shape: files.RuleFile) -> rules.RuleSet:
+        """The log metrics of the file, and what stands for its log rules but for their rules."""
+        metrics = [self._metric(metric, (*self._root, "log_metrics", i)) for i, metric in enumerate(shape.log_metrics)]
+        detectors: list[rules.LogDetector] = []
+        for number, rule in enumerate(shape.log_rules):
+            at = (*self._root, "log_rules", number)
+            if self._log_rule(rule, at):
+                line, column = self._document.position(at)
+                made = logrules.made(rule, rules.Place(self._document.file, line, column))
+                metrics += [self._metric(one, at) for one in made.metrics]
+                detectors += made.detectors
+                self._made.append((at, rule, made))
+        return rules.RuleSet((), tuple(metrics), (), tuple(detectors))
+
+    def _log_groups(self, names: set[str]) -> list[rules.Group]:
+        """The groups of the rules that stand for log rules."""
+        self._engine = self._checks.engine
+        groups: dict[str, rules.Group] = {}
+        for at, rule, made in self._made:
+            name, interval = logrules.group(rule), logrules.interval(rule, self._checks.evaluation_interval)
+            group = groups.get(name) or rules.Group(name, self._part.file, (), interval)
+            more = [done for one in made.written for done in self._rule(one, files.Group(), at)]
+            groups[name] = dataclasses.replace(group, rules=(*group.rules, *more))
+        for name in groups.keys() & names:
+            self._wrong("rule-group-twice", f"the group {name!r} is that of log rules", (*self._root, "log_rules"))
+        return list(groups.values())
+
+    def _log_rule(self, rule: files.LogRule, at: yamlfile.Path) -> bool:
+        """Say what is wrong with a log rule; whether rules can be made of it."""
+        before = len(self.problems)
+        kinds = logrules.kinds(rule)
+        if len(kinds) != 1:
+            given = " and ".join(f"`{kind}`" for kind in kinds) or "none"
+            known = ", ".join(f"`{kind}`" for kind in logrules.KINDS)
+            self._wrong("rule-log-rule-kind", f"a log rule has exactly one of {known}; here: {given}", at)
+        if rule.sequence and len(rule.sequence.steps) == 1 and not rule.sequence.without:
+            self._wrong("rule-log-rule-sequence", "a single step needs `without`", (*at, "sequence"))
+        for name in rule.by:
+            if not _LABEL.match(name) or name in logrules.taken(rule):
+                self._wrong("rule-label-name", f"{name!r} cannot be a label here", (*at, "by", name), key=True)
+        for place, text in logrules.queries(rule):
+            self._query(text, (*at, *place))
+        return len(self.problems) == before
 
     def _group(self, group: files.Group, at: yamlfile.Path) -> rules.Group:
         self._engine = self._checks.engine
@@ -264,11 +314,7 @@ class _Reader:
         for name in (*metric.by, *metric.labels):
             if not _LABEL.match(name):
                 self._wrong("rule-label-name", f"{name!r} is no label name", at)
-        try:
-            self._kql(metric.query)
-        except problems.QueryError as error:
-            problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", (*at, "query"))
-            self.problems.append(_moved(problem, metric.query, error.position, self._document))
+        self._query(metric.query, (*at, "query"))
         line, column = self._document.position(at)
         return rules.LogMetric(
             metric.name,
@@ -279,6 +325,13 @@ class _Reader:
             metric.series_limit,
             rules.Place(self._document.file, line, column),
         )
+
+    def _query(self, query: str, at: yamlfile.Path) -> None:
+        try:
+            self._kql(query)
+        except problems.QueryError as error:
+            problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", at)
+            self.problems.append(_moved(problem, query, error.position, self._document))
 
     def _wrong(self, code: str, summary: str, at: yamlfile.Path, *, hint: str = "", key: bool = False) -> None:
         self.problems.append(self._document.problem(code, summary, at, hint=hint, key=key))

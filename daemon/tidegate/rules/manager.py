@@ -55,7 +55,8 @@ class RuleManager:
         self._log = telemetry.logger("rules")
         self._counted = group_.Instruments(registry)
         self._loaded: list[group_.Group] = []
-        self._metrics: tuple[rules.LogMetric, ...] = ()
+        self._lines: tuple[object, ...] = ()
+        """What is counted and looked for in log lines."""
         self._running: dict[int, _Running] = {}
         self._changed = asyncio.Event()
         self._first = True
@@ -110,12 +111,13 @@ class RuleManager:
             external_url,
             dict(external_labels),
             resolved_retention,
-            evidence.Evidence(wanted.log_metrics),
+            evidence.Evidence(wanted),
             self._template_failed,
             statuses=self._statuses if keep_on_target_loss else None,
             datasources=datasources or {},
         )
-        same = [one for one in self._loaded if wanted.log_metrics == self._metrics and one.same(world)]
+        lines = (wanted.log_metrics, wanted.log_detectors)
+        same = [one for one in self._loaded if lines == self._lines and one.same(world)]
         kept = {one.group: one for one in same}
         made = [
             kept.get(group) or group_.Group(group, world, self._book, self._clock, self._counted)
@@ -124,7 +126,7 @@ class RuleManager:
         fresh = [one for one in made if one not in self._loaded]
         gone = [one for one in self._loaded if one not in made]
         self._hand_over(fresh, gone)
-        self._loaded, self._metrics = made, wanted.log_metrics
+        self._loaded, self._lines = made, lines
         self._changed.set()
 
     async def run(self) -> None:

@@ -239,7 +239,7 @@ class _Replay:
             audience.external_url,
             audience.external_labels,
             audience.resolved_retention,
-            evidence.Evidence(ruleset.log_metrics),
+            evidence.Evidence(ruleset),
             lambda _: None,
             statuses=audience.statuses,
         )

@@ -75,7 +75,7 @@ class QueryTest(files.Part):
 
 
 class InputLogs(files.Part):
-    """Log lines that are written, counted by the rule files' `log_metrics`, and shown in messages (not promtool's)."""
+    """Log lines that are written, seen by the rule files' `log_metrics` and `log_rules`, and shown in messages (ours)."""
 
     lines: list[files.Text]
     """The lines, as their program writes them."""

@@ -50,7 +50,7 @@ class Made:
 
     stages: Callable[[pathlib.Path | None, ports.LogReader | None], Stages]
     """For the settings file that a test file names. Raises `ConfigError`."""
-    lines: Callable[[tuple[rules.LogMetric, ...], ports.SampleStore, float], Lines]
+    lines: Callable[[rules.RuleSet, ports.SampleStore, float], Lines]
 
 
 Found: TypeAlias = tuple[str, str]

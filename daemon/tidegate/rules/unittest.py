@@ -6,6 +6,7 @@ case with what was expected and what came.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import glob
 import math
@@ -96,7 +97,7 @@ class _Run:
         """Make what our own tests need."""
         test, lines = self._test, None
         if test.input_logs and self._made:
-            lines = self._made.lines(ruleset.log_metrics, store, self._scenario.start)
+            lines = self._made.lines(ruleset, store, self._scenario.start)
             self._written = unitstages.Written(test, lines, self._scenario.start)
         if (test.notification_test or test.gate_test) and self._made:
             config = self._scenario.given.config
@@ -200,7 +201,7 @@ def _groups(
         scenario.test.external_url or audience.external_url,
         {**audience.external_labels, **scenario.test.external_labels},
         math.inf,
-        evidence.Evidence(ruleset.log_metrics),
+        evidence.Evidence(ruleset),
         lambda _: None,
         label_alerts=not isinstance(audience, audience_.Nobody),
         statuses=audience.statuses,
@@ -208,7 +209,10 @@ def _groups(
     order = {name: place for place, name in enumerate(scenario.given.group_eval_order)}
     wanted = sorted(ruleset.groups, key=lambda one: order.get(one.name, len(order)))
     counted = group_.Instruments(telemetry.Registry())
-    return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in wanted]
+    # What a group records is stored as often as it is evaluated here, whatever its own interval.
+    step = scenario.given.evaluation_interval
+    paced = [dataclasses.replace(one, interval=min(one.interval, step)) for one in wanted]
+    return [group_.Group(one, world, audience.book, audience_.Still(), counted) for one in paced]
 
 
 def _rule_files(scenario: unitcases.Scenario) -> list[tuple[pathlib.Path, str]]:

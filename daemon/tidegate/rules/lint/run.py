@@ -90,16 +90,27 @@ def _live(one: subject.Subject, ask: subject.Ask) -> list[problems.Problem]:
     return found
 
 
+def _detected(ruleset: rules.RuleSet) -> Iterator[str]:
+    """The series that log rules may make."""
+    return (one.series(part) for one in ruleset.log_detectors for part in rules.DETECTED[one.kind])
+
+
 def _subjects(ruleset: rules.RuleSet, documents: dict[str, manifests.Part], read: Outline) -> Iterator[subject.Subject]:
     made = {rule.record for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.RecordingRule)}
-    names = frozenset(made | {metric.name for metric in ruleset.log_metrics})
+    names = frozenset(made | {metric.name for metric in ruleset.log_metrics} | set(_detected(ruleset)))
     for file, part in documents.items():
+        log_rules = {one["alert"]: place for place, one in enumerate((part.value or {}).get("log_rules") or [])}
+        written = len((part.value or {}).get("groups") or [])
         for number, group in enumerate(one for one in ruleset.groups if one.file == file):
             place = -1
             for rule in group.rules:
                 alerting = rule if isinstance(rule, rules.AlertingRule) else None
                 place += not (alerting and alerting.above)  # one that is written with severities is several here
                 at = (*part.root, "groups", number, "rules", place)
+                if number >= written:  # of the rules that stand for a log rule, the alert is what somebody wrote
+                    if alerting is None:
+                        continue
+                    at = (*part.root, "log_rules", log_rules[alerting.alert])
                 resolve = alerting.resolve_expr if alerting else ""
                 outlines = read(rule.expr), read(resolve) if resolve else None
                 yield subject.Subject(rule, group, outlines[0], part.document, at, names, outlines[1])

@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, head: bytes, body: bytes) -> None:
         target = head.split(b"\r\n")[0]
-        answer = self._bulk(body, b"encoding: gzip" in head.lower(), target) if b"_bulk" in target else ROOT
+        answer = self._bulk(body, b"content-encoding: gzip" in head.lower(), target) if b"_bulk" in target else ROOT
         text = b"" if head.startswith(b"HEAD") else answer
         fields = b"content-type: application/json\r\nx-elastic-product: Elasticsearch\r\ncontent-length: %d" % len(
             answer

@@ -252,3 +252,37 @@ def test_manifests_in_lists_and_several_documents(tmp_path: pathlib.Path) -> Non
 def test_plain_rule_files_are_one_document(tmp_path: pathlib.Path) -> None:
     (code,) = {code for code, _, _ in wrong(tmp_path, "groups: []\n---\ngroups: []\n")}
     assert code == "yaml-syntax"
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("function: sum", [("rule-log-metric-field", 2)]),
+        ("field: labels.x", [("rule-log-metric-field", 2)]),
+        ("function: sum, field: x, buckets: [1]", [("rule-log-metric-buckets", 2)]),
+        ("function: percentile, field: x, buckets: [1, 1]", [("rule-log-metric-buckets", 2)]),
+        ("function: percentile, field: x, buckets: [.inf]", [("rule-log-metric-buckets", 2)]),
+        ("function: percentile, field: x, by: {le: x}", [("rule-label-name", 2)]),
+        ("by: {overflow: x}", [("rule-label-name", 2)]),
+        ("function: median, field: x", [("rule-wrong-value", 2)]),
+        ("window: 0s, function: max, field: x", [("rule-wrong-value", 2)]),
+    ],
+)
+def test_functions_of_log_metrics(tmp_path: pathlib.Path, metric: str, expected: list[tuple[str, int]]) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(f"log_metrics:\n  - {{name: took, query: 'a', {metric}}}\n")
+    with pytest.raises(problems.ConfigError) as caught:
+        read(path)
+    assert [(problem.code, problem.line) for problem in caught.value.problems] == expected
+
+
+def test_series_of_two_log_metrics_must_differ(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "r.yaml"
+    one = "{name: took, query: a, function: percentile, field: x}"
+    path.write_text(f"log_metrics:\n  - {one}\n  - {{name: took_sum, query: b}}\n")
+    with pytest.raises(problems.ConfigError, match="series of the log metric 'took'"):
+        read(path)
+    path.write_text(f"log_metrics:\n  - {one}\n")
+    (metric,) = read(path).log_metrics
+    assert metric.series == ("took_bucket", "took_sum", "took_count")
+    assert (metric.bounds[0], metric.bounds[1], metric.bounds[-1], len(metric.bounds)) == (0.001, 0.0025, 10_000, 22)

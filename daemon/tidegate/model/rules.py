@@ -138,9 +138,12 @@ def fixed_labels(rule: Rule) -> labels_.Labels:
     return tuple((name, value) for name, value in rule.labels if "{{" not in value)
 
 
+LogFunction: TypeAlias = Literal["count", "sum", "avg", "min", "max", "distinct", "percentile"]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class LogMetric:
-    """A counter over log lines that match a KQL query; usable from PromQL under `name`."""
+    """A function over log lines that match a KQL query; usable from PromQL under the names of its `series`."""
 
     name: str
     query: str
@@ -150,7 +153,25 @@ class LogMetric:
     help: str = ""
     series_limit: int = 1000
     """Combinations of `by` values; lines of further ones are counted in one series with `overflow="true"`."""
+    function: LogFunction = "count"
+    field: str = ""
+    """Whose values the function is of; empty for `count`."""
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of a percentile's buckets, ascending, without the last one."""
+    window: float = 60.0
+    """Seconds that `min`, `max` and `distinct` look back."""
     place: Place = Place()
+
+    @property
+    def grows(self) -> bool:
+        """Whether its series are counters."""
+        return self.function not in ("min", "max", "distinct")
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of its series."""
+        endings = {"sum": ("_sum", "_count"), "avg": ("_sum", "_count"), "percentile": ("_bucket", "_sum", "_count")}
+        return tuple(f"{self.name}{ending}" for ending in endings.get(self.function, ("",)))
 
 
 DetectorKind = Literal["new_value", "new_template", "change", "silence", "sequence"]

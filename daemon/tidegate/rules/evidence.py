@@ -25,7 +25,7 @@ class Evidence:
     """Knows the loaded log metrics and detectors."""
 
     def __init__(self, ruleset: rules.RuleSet) -> None:
-        self._metrics = {metric.name: metric for metric in ruleset.log_metrics}
+        self._metrics = {name: metric for metric in ruleset.log_metrics for name in metric.series}
         self._detectors = {one.name: one for one in ruleset.log_detectors}
 
     def query(self, names: Iterable[str], of: labels.Labels) -> str:

@@ -115,7 +115,7 @@ class Group(Part):
 
 
 class LogMetric(Part):
-    """A counter over log lines."""
+    """Counts log lines, or values in them."""
 
     name: str
     """Name of the series."""
@@ -129,6 +129,14 @@ class LogMetric(Part):
     """One sentence."""
     series_limit: int = pydantic.Field(default=1000, ge=1)
     """Combinations of `by` values before further lines are counted under `overflow="true"`."""
+    function: rules_.LogFunction = "count"
+    """`count` lines, or take `sum avg min max distinct percentile` of a field."""
+    field: Text = ""
+    """The field, for every function but `count`."""
+    buckets: list[float] = []
+    """Upper bounds for `percentile`, ascending; 1, 2.5 and 5 times each power of ten from 0.001 to 10,000 when left out."""
+    window: settings.Duration = pydantic.Field(default=60.0, ge=1)
+    """How far back `min`, `max` and `distinct` look."""
 
 
 class News(Part):

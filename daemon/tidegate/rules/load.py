@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, logrules, manifests, severities, templates
+from tidegate.rules import files, logmetrics, logrules, manifests, severities, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -79,6 +79,12 @@ def _twice(made: Sequence[rules.LogMetric | rules.LogDetector]) -> list[problems
     """Log metrics, and log rules, that stand twice."""
     seen: dict[str, rules.LogMetric | rules.LogDetector] = {}
     found = []
+    series = [(name, one) for one in made if isinstance(one, rules.LogMetric) for name in one.series]
+    for name, metric in series:
+        owner = next(other for given, other in series if given == name)
+        if owner.name != metric.name:
+            at, summary = metric.place, f"{name!r} is a series of the log metric {owner.name!r} already"
+            found.append(problems.Problem("rule-log-metric-twice", summary, at.file, at.line, at.column))
     for one in made:
         name = one.name.removesuffix(logrules.COUNTER) if one.name.startswith(logrules.PREFIX) else one.name
         first = seen.setdefault(name, one)
@@ -315,16 +321,10 @@ class _Reader:
             if not _LABEL.match(name):
                 self._wrong("rule-label-name", f"{name!r} is no label name", at)
         self._query(metric.query, (*at, "query"))
+        for code, summary, field in logmetrics.wrong(metric):
+            self._wrong(code, summary, (*at, *[field][: bool(field)]), key=True)
         line, column = self._document.position(at)
-        return rules.LogMetric(
-            metric.name,
-            metric.query,
-            tuple(sorted(metric.by.items())),
-            labels_.make(metric.labels),
-            metric.help,
-            metric.series_limit,
-            rules.Place(self._document.file, line, column),
-        )
+        return logmetrics.made(metric, rules.Place(self._document.file, line, column))
 
     def _query(self, query: str, at: yamlfile.Path) -> None:
         try:

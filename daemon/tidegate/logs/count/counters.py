@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
@@ -53,6 +53,12 @@ class LogCounters:
             ["metric"],
             registry=registry,
         )
+        self._unusable = telemetry.Counter(
+            "tidegate_log_metric_unusable",
+            "Lines that match a metric and have no value that its function can use.",
+            ["metric"],
+            registry=registry,
+        )
         self._refused = telemetry.Counter(
             "tidegate_log_metric_samples_refused",
             "Samples of log metrics that the store refused because of its series limit.",
@@ -73,8 +79,7 @@ class LogCounters:
         if not self._book.counters:
             return
         self._matched.inc(len(lines.bodies))
-        for over in self._book.count_lines(lines):
-            self._overflow.labels(over.rule.name).inc()
+        self._tell(self._book.count_lines(lines))
 
     def observe_documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """The same for lines that are parsed already."""
@@ -82,21 +87,27 @@ class LogCounters:
             return
         self._matched.inc(len(documents))
         for document in documents:
-            for over in self._book.count(view.View(document)):
-                self._overflow.labels(over.rule.name).inc()
+            self._tell(self._book.count(view.View(document)))
 
-    def series(self) -> dict[labels_.Labels, float]:
-        """Every series with its name, and its count. Metrics that give the same series add up."""
+    def _tell(self, told: Sequence[tuple[counting.Counter, counting.Reason]]) -> None:
+        for one, reason in told:
+            (self._overflow if reason == "overflow" else self._unusable).labels(one.rule.name).inc()
+
+    def series(self, *, growing: bool = False) -> dict[labels_.Labels, float]:
+        """Every series with its name, and its value; only those of counters when they are asked for.
+
+        Metrics that give the same series add up.
+        """
         found: dict[labels_.Labels, float] = {}
         for one in self._book.counters:
-            for labels, count in one.series():
-                named = labels_.merge(labels, {labels_.NAME: one.rule.name})
-                found[named] = found.get(named, 0.0) + count
+            if one.rule.grows or not growing:
+                for labels, value in one.series():
+                    found[labels] = found.get(labels, 0.0) + value
         return found
 
-    def helps(self) -> dict[str, str]:
-        """What each metric says of itself, by name."""
-        return {one.rule.name: one.rule.help for one in self._book.counters}
+    def owners(self) -> dict[str, rules.LogMetric]:
+        """The metric of each name."""
+        return {name: one.rule for one in self._book.counters for name in one.rule.series}
 
     def exposition(self) -> bytes:
         """The series in Prometheus' text format."""
@@ -126,7 +137,7 @@ class LogCounters:
         found = self.series()
         # A tick may take two rows, see below: the ring is sized for twice as many.
         table = self._store.table(KEY, self._interval / 2)
-        fresh = {labels: 0.0 for labels in found if labels not in self._stored}
+        fresh = {labels: 0.0 for labels in self.series(growing=True) if labels not in self._stored}
         if any(found[labels] for labels in fresh):
             self._row(table, at - BEFORE, fresh, partial=True)
         self._row(table, at, found, partial=False)
@@ -155,23 +166,25 @@ class _Exposed(Collector):
     def __init__(self, counters: LogCounters) -> None:
         self._counters = counters
 
-    def describe(self) -> list[CounterMetricFamily]:
+    def describe(self) -> list[Metric]:
         """Nothing is known before the rules are loaded."""
         return []
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """One family for each name."""
-        families: dict[str, CounterMetricFamily] = {}
-        helps = self._counters.helps()
-        for labels, count in self._counters.series().items():
+        families: dict[str, Metric] = {}
+        owners = self._counters.owners()
+        for labels, value in self._counters.series().items():
             name = labels_.get(labels, labels_.NAME)
-            family = families.setdefault(
-                name, CounterMetricFamily(name, helps.get(name) or "Log lines that match a query.")
-            )
-            family.samples.append(_sample(name, labels_.without(labels, labels_.NAME), count))
+            family = families.setdefault(owners[name].name, _family(owners[name]))
+            # Under the very name that the rule file gives, whether it ends in `_total` or not.
+            family.samples.append(Sample(name, dict(labels_.without(labels, labels_.NAME)), value))
         yield from families.values()
 
 
-def _sample(name: str, labels: labels_.Labels, count: float) -> Any:
-    """A sample under the very name that the rule file gives, whether it ends in `_total` or not."""
-    return Sample(name, dict(labels), count)
+def _family(rule: rules.LogMetric) -> Metric:
+    text = rule.help or "Log lines that match a query."
+    if rule.function == "count":
+        return CounterMetricFamily(rule.name, text)
+    kinds = {"sum": "summary", "avg": "summary", "percentile": "histogram"}
+    return Metric(rule.name, text, kinds.get(rule.function, "gauge"))

@@ -97,7 +97,9 @@ def _detected(ruleset: rules.RuleSet) -> Iterator[str]:
 
 def _subjects(ruleset: rules.RuleSet, documents: dict[str, manifests.Part], read: Outline) -> Iterator[subject.Subject]:
     made = {rule.record for group in ruleset.groups for rule in group.rules if isinstance(rule, rules.RecordingRule)}
-    names = frozenset(made | {metric.name for metric in ruleset.log_metrics} | set(_detected(ruleset)))
+    names = frozenset(
+        made | {name for metric in ruleset.log_metrics for name in metric.series} | set(_detected(ruleset))
+    )
     for file, part in documents.items():
         log_rules = {one["alert"]: place for place, one in enumerate((part.value or {}).get("log_rules") or [])}
         written = len((part.value or {}).get("groups") or [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -275,3 +276,11 @@ def test_the_lines_behind_an_alert(tmp_path: pathlib.Path) -> None:
     assert query("More", service="shop") == 'service.name:"shop"'
     for rule in (one for group in found.groups for one in group.rules):
         kql.check(query(rules.name_of(rule), template="x y"))
+
+
+def test_the_examples_of_the_page_load(tmp_path: pathlib.Path) -> None:
+    page = (pathlib.Path(__file__).parents[2] / "docs/log-rules.md").read_text()
+    examples = [block.removeprefix("log_rules:\n") for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    found = loaded(tmp_path, "log_rules:\n" + "".join(examples))
+    assert len(examples) == 6
+    assert len(found.log_detectors) + len(found.log_metrics) == 7

@@ -15,6 +15,8 @@ import yaml
 from tidegate.model import problems
 from tidegate.rules.elastalert import kinds, querydsl, reading, telling
 
+WIDTH: Final = 10_000
+"""Expressions are not broken into lines."""
 LEFT_OUT: Final = "import-left-out"
 NOT_CONVERTED: Final = "import-not-converted"
 DIFFERS: Final = "import-differs"
@@ -229,5 +231,5 @@ _Dumper.add_representer(str, _block)
 
 
 def _dumped(value: Any) -> str:
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
     return text

@@ -14,6 +14,9 @@ from typing import Any, Final
 from tidegate.model import section
 from tidegate.rules.elastalert import kqltext, querydsl, reading
 
+SERIES: Final = 1000
+"""The default `series_limit` of log metrics."""
+ROOM: Final = 20
 WINDOW: Final = 900.0
 """ElastAlert2's `buffer_time` when neither the rule nor its settings give one."""
 MINUTE: Final = 60.0
@@ -130,15 +133,15 @@ def _spike(rule: reading.Rule, subject: Subject) -> Draft:
     if rule.take("field_value") is not None:
         raise reading.NotConvertedError("a spike of a field's value has no counterpart yet", ("field_value",))
     spike = {
-        "height": rule.number("spike_height"),
+        "height": _plain(rule.number("spike_height")),
         "direction": str(rule.need("spike_type")),
         "window": _time(rule.seconds("timeframe")),
         "days": 0,
-        "min_current": rule.number("threshold_cur", 0),
-        "min_reference": rule.number("threshold_ref", 0),
+        "min_current": _plain(rule.number("threshold_cur", 0)),
+        "min_reference": _plain(rule.number("threshold_ref", 0)),
     }
     if spike["direction"] == "up":  # ElastAlert2 looks only when a line comes
-        spike["min_current"] = max(rule.number("threshold_cur", 0), 1)
+        spike["min_current"] = _plain(max(rule.number("threshold_cur", 0), 1))
     draft = Draft(log_rules=[_log_rule(subject, "spike", spike)])
     if rule.truth("alert_on_new_data"):
         draft.notes.append(
@@ -155,7 +158,7 @@ def _flatline(rule: reading.Rule, subject: Subject) -> Draft:
     if subject.by and least <= 1:
         silence = {"window": _time(window), "forget": _time(max(7 * window, LEARN))}
         return Draft(log_rules=[_log_rule(subject, "silence", silence)], notes=notes)
-    there = f"{_sum(subject)} ({_name(subject)} offset {_time(window)}) >= 0"
+    there = f"{_over('sum', subject)} ({_name(subject)} offset {_time(window)}) >= 0"
     draft = _counted(subject, f"{_increase(subject, window)} < {_number(least)} and {there}")
     draft.notes += notes
     return draft
@@ -188,9 +191,10 @@ def _cardinality(rule: reading.Rule, subject: Subject) -> Draft:
     field, window = str(rule.need("cardinality_field")), rule.seconds("timeframe")
     by = {**subject.by, label(field): bare(field)}
     whole = dataclasses.replace(subject, by=by)
-    distinct = f"count by ({subject.labels}) ({_increase(whole, window)} > 0)"
-    sides = _sides(rule, distinct, "min_cardinality", "max_cardinality")
-    return _counted(whole, sides)
+    distinct = f"{_over('count', subject)} ({_increase(whole, window)} > 0)"
+    draft = _counted(whole, _sides(rule, distinct, "min_cardinality", "max_cardinality"))
+    _room(draft, max(rule.number(name, 0) for name in ("min_cardinality", "max_cardinality")))
+    return draft
 
 
 def _percentage(rule: reading.Rule, subject: Subject) -> Draft:
@@ -199,9 +203,11 @@ def _percentage(rule: reading.Rule, subject: Subject) -> Draft:
     matched = querydsl.filters(rule.need("match_bucket_filter"), at)
     part = dataclasses.replace(subject, alert=f"{subject.alert} matched", query=kqltext.every([subject.query, matched]))
     every, some = _increase(subject, window), _increase(part, window)
-    share = f"100 * ({some} or {every} * 0) / ({every} > {_number(max(rule.number('min_denominator', 0) - 0.5, 0))})"
+    least = rule.number("min_denominator", 0)
+    whole = f"({every} >= {_number(least)})" if least else every
+    share = f"100 * ({some} or {every} * 0) / {whole}"
     rule.take("percentage_format_string")
-    draft = _counted(subject, _sides(rule, f"({share})", "min_percentage", "max_percentage"))
+    draft = _counted(subject, _sides(rule, share, "min_percentage", "max_percentage"))
     draft.log_metrics += _counted(part, "").log_metrics
     return draft
 
@@ -216,13 +222,16 @@ def _aggregation(rule: reading.Rule, subject: Subject) -> Draft:
     window = _window(rule)
     rule.take("metric_format_string")
     if function == "cardinality":
+        over = _over("count", subject)
         subject = dataclasses.replace(subject, by={**subject.by, label(field): bare(field)})
-        inner = ", ".join(name for name in subject.by if name != label(field))
-        value = f"count by ({inner}) ({_increase(subject, window)} > 0)"
+        value = f"{over} ({_increase(subject, window)} > 0)"
     else:
         subject = dataclasses.replace(subject, query=kqltext.every([subject.query, f"{kqltext.field(field)}:*"]))
         value = _increase(subject, window)
-    return _counted(subject, _sides(rule, value, "min_threshold", "max_threshold"))
+    draft = _counted(subject, _sides(rule, value, "min_threshold", "max_threshold"))
+    if function == "cardinality":
+        _room(draft, max(rule.number(name, 0) for name in ("min_threshold", "max_threshold")))
+    return draft
 
 
 def _spike_aggregation(rule: reading.Rule, _subject: Subject) -> Draft:
@@ -287,16 +296,27 @@ def _name(subject: Subject) -> str:
     return f"{subject.base}_lines_total"
 
 
-def _sum(subject: Subject) -> str:
-    return f"sum by ({subject.labels})" if subject.by else "sum"
+def _room(draft: Draft, values: float) -> None:
+    """A log metric must tell apart clearly more values than the rule counts."""
+    if values * ROOM > SERIES:
+        draft.log_metrics[0]["series_limit"] = round(values * ROOM)
+
+
+def _over(function: str, subject: Subject) -> str:
+    return f"{function} by ({subject.labels})" if subject.by else function
 
 
 def _increase(subject: Subject, window: float) -> str:
-    return f"{_sum(subject)} (increase({_name(subject)}[{_time(window)}]))"
+    return f"{_over('sum', subject)} (increase({_name(subject)}[{_time(window)}]))"
 
 
 def _time(seconds: float) -> str:
     return section.duration(seconds)
+
+
+def _plain(value: float) -> float:
+    """A whole number without a fraction."""
+    return int(value) if value == int(value) else value
 
 
 def _number(value: float) -> str:

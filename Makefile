@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check docs format bench lock clean
+.PHONY: help run demo test faults check docs format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: $(READY)  ## lint, types, import contracts, chart and docs
 
 test: check  ## everything: the checks above, then the whole test suite
 	$(BIN)/python -m pytest -n $(JOBS)
+
+faults: $(READY)  ## print what becomes of log lines in every fault (docs/delivery.md)
+	@$(BIN)/python -m tests.faults
 
 format: $(READY)  ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix .

@@ -114,8 +114,8 @@ class Agent:
         fresh = await asyncio.to_thread(agentplan.make, self._path, self._environ)
         if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
             self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
-        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.inputs.reload(fresh.settings.logs)
+        self.shipper.set_inputs(fresh.settings.logs.inputs)
         self.counters.set_metrics(fresh.logs.log_metrics)
         self.detectors.set_detectors(fresh.logs.log_detectors)
         self.plan = fresh

@@ -41,7 +41,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str]) -> Plan:
     loaded = config.load(path, environ)
     given, document = loaded.settings.logs, loaded.document
     wrong = [
-        *checks.inputs(given.inputs, document),
+        *checks.found(given, document),
         *inputs.problems_of(given.receive, loaded.folder, document),
         *_output(given, loaded),
     ]

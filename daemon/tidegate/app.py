@@ -363,8 +363,8 @@ class App:
         self.writer.set_receivers(fresh.receivers)
         self.store.need(self.rules.needs())
         if self.shipper:
-            self.shipper.set_inputs(given.logs.inputs)
             self.inputs.reload(given.logs)
+            self.shipper.set_inputs(given.logs.inputs)
         if self.bulk and given.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
             self.bulk.reconfigure(given.logs.elasticsearch)
         self.silences.reload(given.alerts.silence_retention)

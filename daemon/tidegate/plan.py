@@ -51,7 +51,7 @@ def make(path: pathlib.Path | None, environ: Mapping[str, str], engine: ports.Qu
     loaded = config.load(path, environ)
     given, document = loaded.settings, loaded.document
     wrong: list[problems.Problem] = list(discovery_.check(given.scrape, document, given.probes))
-    wrong += checks.inputs(given.logs.inputs, document)
+    wrong += checks.found(given.logs, document)
     wrong += inputs_.problems_of(given.logs.receive, loaded.folder, document)
 
     def checked(work: Callable[[], T]) -> T | None:

@@ -105,6 +105,68 @@ def test_secrets_are_mounted_and_never_rendered() -> None:
     assert not [item for item in objects if item["kind"] == "Secret"]
 
 
+def found(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (item,) = [item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return item
+
+
+def test_what_listens_for_lines_can_be_reached_and_nothing_else() -> None:
+    objects = render(CHART / "ci/receive-values.yaml")
+    expected = {(4318, "TCP"), (5514, "UDP"), (5514, "TCP")}
+    spec = dict(pods(objects))["DaemonSet/release-tidegate-agent"]
+    ports = spec["containers"][0]["ports"]
+    assert {(each["containerPort"], each["protocol"]) for each in ports} == {(9320, "TCP"), *expected}
+    assert {each["hostPort"] for each in ports if "name" not in each} == {4318, 5514}
+    service = found(objects, "Service", "release-tidegate-logs")["spec"]
+    assert {(each["port"], each["protocol"]) for each in service["ports"]} == expected
+    assert {each["name"] for each in service["ports"]} == {"otlp-apps", "syslog-network", "syslog-more-network"}
+    assert all(each["targetPort"] == each["port"] for each in service["ports"])
+    assert service["internalTrafficPolicy"] == "Local"
+    labels = found(objects, "DaemonSet", "release-tidegate-agent")["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+
+
+def test_who_may_send_lines_is_the_network_policy_s_business() -> None:
+    policy = found(render(CHART / "ci/receive-values.yaml"), "NetworkPolicy", "release-tidegate-agent")["spec"]
+    scraping, sending = policy["ingress"]
+    assert scraping["ports"] == [{"port": "http", "protocol": "TCP"}]
+    (server,) = scraping["from"]
+    assert server["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "server"
+    assert {(each["port"], each["protocol"]) for each in sending["ports"]} == {
+        (4318, "TCP"),
+        (5514, "UDP"),
+        (5514, "TCP"),
+    }
+    assert sending["from"] == [{"namespaceSelector": {"matchLabels": {"logs": "yes"}}}]
+
+
+def test_without_inputs_there_is_no_service_for_lines() -> None:
+    objects = render(CHART / "ci/full-values.yaml")
+    assert not [item for item in objects if item["metadata"]["name"].endswith("-logs")]
+    policy = found(objects, "NetworkPolicy", "watch-agent")["spec"]
+    assert len(policy["ingress"]) == 1
+
+
+@pytest.mark.parametrize(("kind", "external"), [("ClusterIP", None), ("LoadBalancer", "Local"), ("NodePort", "Local")])
+def test_senders_outside_keep_their_address(kind: str, external: str | None) -> None:
+    objects = render(CHART / "ci/receive-values.yaml", "--set", f"agent.receive.service.type={kind}")
+    spec = found(objects, "Service", "release-tidegate-logs")["spec"]
+    assert (spec["type"], spec.get("externalTrafficPolicy")) == (kind, external)
+
+
+def test_an_input_s_token_comes_from_its_secret(tmp_path: pathlib.Path) -> None:
+    objects = render(CHART / "ci/receive-values.yaml")
+    spec = dict(pods(objects))["DaemonSet/release-tidegate-agent"]
+    names = [each["name"] for each in spec["containers"][0]["env"]]
+    assert "TIDEGATE_LOGS__RECEIVE__OTLP__APPS__TOKEN_FILE" in names
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / "tidegate.yaml").write_text(found(objects, "ConfigMap", "release-tidegate")["data"]["tidegate.yaml"])
+    environ = {"TIDEGATE_LOGS__RECEIVE__OTLP__APPS__TOKEN_FILE": str(tmp_path / "token")}
+    token = config.load(tmp_path / "tidegate.yaml", environ).settings.logs.receive.otlp["apps"].token
+    assert token is not None
+    assert token.get_secret_value() == "s3cret"
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [

@@ -32,6 +32,8 @@ TRUNCATION = (
 IDENTITY = (
     "inode reuse while up",
     "inode reuse while down",
+    "inode reuse while up, under another name",
+    "inode reuse while down, under another name",
     "100 files with an equal first 4 KiB",
     "first line that is the start of another",
     "clock jumps forwards and back",
@@ -111,6 +113,7 @@ MANY = (
     "300 files and 10 descriptors",
     "one hot file among 100 quiet ones",
     "permission lost and restored",
+    "folder's permission lost and restored",
     "own log in the pattern",
 )
 SPOOLS = (

@@ -91,7 +91,7 @@ class Rig:
         for task in list(self.agent._delivery._tasks):
             task.cancel()
         await asyncio.gather(*self.agent._delivery._tasks, return_exceptions=True)
-        self.agent._roster.dismiss(0.0)
+        self.agent._lookout.roster.dismiss(0.0)
         for each in self.outputs:
             await each.close()
 

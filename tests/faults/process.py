@@ -39,6 +39,8 @@ class Process(oracle.Oracle):
         self.configure(given)
         self.limits: list[str] = []
         """Of the next process, as `ulimit` takes them."""
+        self.bound = False
+        """Whether permissions count for the next process even if it is root's."""
         self.output = folder / "agent.out"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,7 +52,8 @@ class Process(oracle.Oracle):
     def start(self) -> None:
         """Start a process."""
         limits = "".join(f"ulimit {each}; " for each in self.limits)
-        command = shlex.join([sys.executable, "-m", "tidegate", "agent", "--config", str(self.config)])
+        dropped = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if self.bound and is_root() else []
+        command = shlex.join([*dropped, sys.executable, "-m", "tidegate", "agent", "--config", str(self.config)])
         with self.output.open("ab") as out:
             self._process = subprocess.Popen(
                 ["sh", "-c", f"{limits}exec {command}"],

@@ -70,7 +70,7 @@ class Rig(oracle.Oracle):
         for task in list(self.agent._delivery._tasks):
             task.cancel()
         await asyncio.gather(*self.agent._delivery._tasks, return_exceptions=True)
-        self.agent._roster.dismiss(0.0)
+        self.agent._lookout.roster.dismiss(0.0)
         await self.output.close()
 
     async def until(self, condition: Callable[[], bool], patience: float = 15.0) -> None:

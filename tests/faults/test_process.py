@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import pathlib
 import random
+import shutil
 import subprocess
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests import conftest
 from tests.faults import fake, process
 
 MIB = 1024 * 1024
@@ -129,6 +132,65 @@ async def _refused(it: process.Process, case: str) -> None:
         await asyncio.sleep(0.02)
     await it.report(case, "checkpoint_errors_total")
     assert found["elasticsearch_duplicates_total"] == 300
+
+
+@pytest.fixture
+async def bound(tmp_path: pathlib.Path) -> AsyncIterator[process.Process]:
+    """An agent to which permissions apply, also as root, that reads `logs/*.log`; it has read ten lines."""
+    if process.is_root() and not shutil.which("setpriv"):
+        conftest.unavailable("setpriv is not installed, and root may read everything")
+    (tmp_path / "logs").mkdir()
+    inputs = [{"paths": ["logs/*.log"], "multiline": {"flush_after": "100ms"}}]
+    async with process.agent(tmp_path, inputs=inputs) as it:
+        it.bound = True
+        it.write("logs/app.log", range(10), prefix="app")
+        it.start()
+        await it.stored()
+        yield it
+
+
+async def test_permission_lost_and_restored(bound: process.Process) -> None:
+    """The kernel refuses: an old file to a new process, and a new file from the start."""
+    it, app, new = bound, bound.folder / "logs/app.log", bound.folder / "logs/new.log"
+    await it.terminate()
+    it.write("logs/app.log", range(10, 200), prefix="app")
+    app.chmod(0)
+    it.start()
+    await counted(it, "file_errors_total", 1)
+    it.write("logs/new", range(100), prefix="new")
+    (it.folder / "logs/new").chmod(0)
+    (it.folder / "logs/new").rename(new)
+    await counted(it, "file_errors_total", 2)
+    assert len(it.server.documents()) == 10
+    for each in (app, new):
+        each.chmod(0o644)
+    await it.stored()
+    await it.report("permission lost and restored", "file_errors_total")
+
+
+async def test_permission_of_the_folder_lost_and_restored(bound: process.Process) -> None:
+    """Nothing is found any more, but what is open is read on; what came meanwhile is read when the folder is back."""
+    it, folder = bound, bound.folder / "logs"
+    folder.chmod(0)
+    try:
+        if process.is_root():  # who alone can write there now
+            it.write("logs/app.log", range(10, 200), prefix="app")
+            await it.stored()
+            it.write("logs/new.log", range(100), prefix="new")
+    finally:
+        folder.chmod(0o755)
+    it.write("logs/app.log", range(200, 300), prefix="app")
+    await it.stored()
+    await it.report("folder's permission lost and restored", "lost_bytes_total")
+
+
+async def counted(it: process.Process, name: str, least: int) -> None:
+    """Wait until the agent has counted so many."""
+    for _ in range(500):
+        if (await it.metrics()).get(name, 0) >= least:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{name} is {(await it.metrics()).get(name)}: {it.output.read_text()[-2000:]}")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from tidegate.logs.count import counters
 from tidegate.logs.detect import detectors
 from tidegate.logs.ecs import encode, lines
 from tidegate.logs.formats import base, choice, times
-from tidegate.logs.kql import matcher, meaning
+from tidegate.logs.kql import interpret, matcher
 from tidegate.model import logs, ports, rules, settings
 
 SPACING = counters.INTERVAL
@@ -74,7 +74,7 @@ class Lines:
 
     async def search(self, query: str, *, start: float, end: float, limit: int) -> logs.LogPage:
         """See `ports.LogReader`."""
-        matches = matcher.runs(matcher.test(meaning.of(kql.parse(query)), lambda: self._now))
+        matches = matcher.runs(matcher.test(interpret.of(kql.parse(query)), lambda: self._now))
         found = [one for one in reversed(self._found) if start <= one.at <= end and matches(one.document)]
         return logs.LogPage(tuple(found[:limit]), len(found))
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from tidegate.model import processing
 from tidegate.model.section import Duration, Section, Size
 
 Name = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -53,6 +54,14 @@ class Received(Section):
     """`service.version`, for lines that do not say their own."""
     labels: dict[str, str] = pydantic.Field(default={})
     """`labels.*` on every line."""
+    redact: tuple[processing.Rule, ...] = ()
+    """What is replaced by `[redacted:NAME]` before a line leaves: `secrets`, `cards`, `email`, `ip`; see
+    [redaction](logs.md#redaction). The spool on disk has the lines as they came.
+    """
+    redact_patterns: dict[processing.RuleName, str] = pydantic.Field(default={})
+    """More to replace: RE2 patterns by name."""
+    limits: processing.LineLimits = processing.LineLimits()
+    """Sampling and rate limits. They count when lines are shipped, so what is acknowledged is not held up by them."""
     spool: Spool = Spool()
     """Where lines wait until they are stored."""
 
@@ -118,6 +127,13 @@ class HttpLines(Http):
     """Address and port."""
 
 
+class ElasticsearchBulk(Http):
+    """What shippers send to Elasticsearch: `POST /_bulk`."""
+
+    listen: str = "127.0.0.1:9200"
+    """Address and port."""
+
+
 class Journald(Received):
     """The systemd journal of this machine, followed through `journalctl`."""
 
@@ -140,5 +156,7 @@ class Receive(Section):
     """OpenTelemetry over HTTP."""
     http: dict[Name, HttpLines] = pydantic.Field(default={})
     """JSON or text lines over HTTP."""
+    elasticsearch: dict[Name, ElasticsearchBulk] = pydantic.Field(default={})
+    """Elasticsearch's `_bulk`, for Filebeat, Fluent Bit, Vector, rsyslog and the like."""
     journald: dict[Name, Journald] = pydantic.Field(default={})
     """The systemd journal."""

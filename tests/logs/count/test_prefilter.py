@@ -13,7 +13,7 @@ from tests.logs.kql import stories
 from tidegate.kit import clock, telemetry
 from tidegate.logs import kql
 from tidegate.logs.count import counters, prefilter
-from tidegate.logs.kql import matcher, meaning, tree
+from tidegate.logs.kql import interpret, matcher, tree
 from tidegate.logs.ship import output
 from tidegate.model import problems, rules
 
@@ -54,7 +54,7 @@ def test_what_matches_is_left_over(data: st.DataObject) -> None:
     nodes = []
     for node in [*own, *data.draw(st.lists(stories.TREES, max_size=4))]:
         try:
-            nodes.append(meaning.of(node))
+            nodes.append(interpret.of(node))
         except problems.QueryError:
             continue
     body = data.draw(st.sampled_from((orjson.dumps(document), _escaped(document))))
@@ -92,14 +92,14 @@ def _escaped(document: dict[str, Any]) -> bytes:
     ],
 )
 def test_what_is_needed(query: str, body: dict[str, Any], left: bool) -> None:
-    found = prefilter.Prefilter([meaning.of(kql.parse(query))]).candidates(orjson.dumps(body))
+    found = prefilter.Prefilter([interpret.of(kql.parse(query))]).candidates(orjson.dumps(body))
     assert found == ((0,) if left else ())
 
 
 def test_when_re2_gives_up_everything_is_left_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefilter, "MEMORY", 1 << 14)
     queries = [f"message:{'abcdefgh'[number % 8] * 9}{number}x" for number in range(300)]
-    one = prefilter.Prefilter([meaning.of(kql.parse(query)) for query in queries])
+    one = prefilter.Prefilter([interpret.of(kql.parse(query)) for query in queries])
     assert len(one.candidates(orjson.dumps({"message": "nothing of that " * 50}))) == len(queries)
 
 
@@ -108,7 +108,7 @@ def test_lines_as_bytes_are_counted_like_documents(documents: list[dict[str, Any
     wanted = []
     for number, node in enumerate(nodes):
         try:
-            meaning.of(node)
+            interpret.of(node)
         except problems.QueryError:
             continue
         wanted.append(rules.LogMetric(f"m{number}", tree.text(node), by=(("s", "service"),)))

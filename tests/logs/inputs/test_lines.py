@@ -35,6 +35,17 @@ async def test_lines_become_documents(tmp_path: pathlib.Path) -> None:
         assert it.server.wrongs == []
 
 
+async def test_fields_of_ecs_keep_their_types(tmp_path: pathlib.Path) -> None:
+    async with peers.running(tmp_path, peers.http()) as it:
+        body = b'{"msg":"one","http":{"response":{"status_code":503}},"event.duration":5}'
+        assert (await peers.request(await it.address("http-in"), body))[0] == 200
+        await it.until(lambda: len(it.documents()) == 1)
+        (document,) = it.documents()
+        assert document["http"] == {"response": {"status_code": 503}}
+        assert document["event"]["duration"] == 5
+        assert "labels" not in document
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

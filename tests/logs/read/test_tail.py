@@ -67,6 +67,31 @@ def test_truncation_is_noticed_and_its_loss_known(tmp_path: pathlib.Path) -> Non
     made.close()
 
 
+def test_what_was_seen_of_other_content_is_not_lost_with_the_old(tmp_path: pathlib.Path) -> None:
+    """A size that somebody saw counts as lost unless the file is that long by its new content."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"one\ntwo\n")
+    made = opened(path)
+    drain(made)
+    made.notice(8 + 30)  # grown by 30 bytes that nobody read; then written over
+    path.write_bytes(b"uno\n" * 100)
+    made.notice(400)
+    made.close()
+    made.open()
+    with pytest.raises(tail.RewrittenError) as caught:
+        made.read()
+    assert caught.value.lost == 30
+    made.begin_anew()
+    assert len(drain(made)) == 100
+    path.write_bytes(b"dos\n" * 200)
+    made.notice(800)
+    made.look()
+    with pytest.raises(tail.RewrittenError) as caught:
+        made.read()
+    assert caught.value.lost == 0
+    made.close()
+
+
 def test_same_length_other_content_is_noticed(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"one\ntwo\n")

@@ -11,6 +11,7 @@ import pathlib
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
 
 import dns.flags
 import dns.message
@@ -265,8 +266,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 class _Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # no subclass of it before Python 3.12
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._transport.sendto(answer(data), addr)

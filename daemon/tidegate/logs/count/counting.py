@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tidegate.logs import kql
 from tidegate.logs.count import prefilter
 from tidegate.logs.ecs import fields
-from tidegate.logs.kql import matcher, meaning, view
+from tidegate.logs.kql import interpret, matcher, meaning, view
 from tidegate.model import labels as labels_
 from tidegate.model import ports, rules
 
@@ -36,7 +36,7 @@ class Counter:
     @classmethod
     def of(cls, rule: rules.LogMetric, now: matcher.Now) -> Counter:
         """From a rule. Raises `QueryError`."""
-        node = meaning.of(kql.parse(rule.query))
+        node = interpret.of(kql.parse(rule.query))
         named = tuple((label, fields.resolve(field)) for label, field in rule.by)
         made = cls(rule, matcher.test(node, now), node, named)
         if not rule.by:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from tidegate.logs import kql
 from tidegate.logs.ecs import fields
-from tidegate.logs.kql import matcher, meaning, view
+from tidegate.logs.kql import interpret, matcher, view
 from tidegate.model import labels as labels_
 from tidegate.model import rules
 
@@ -51,7 +51,7 @@ class Query:
 
     def __init__(self, text: str, now: matcher.Now) -> None:
         """Raises `QueryError`."""
-        self.node = meaning.of(kql.parse(text))
+        self.node = interpret.of(kql.parse(text))
         self.matches = matcher.test(self.node, now)
 
 

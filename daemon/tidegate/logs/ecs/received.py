@@ -47,12 +47,24 @@ class Encoder:
             "data_stream": {"type": "logs", "dataset": static.dataset, "namespace": static.namespace},
             "ecs": {"version": encode.ECS_VERSION},
         }
-        for name, text in (line.fields or {}).items():
-            group, _, leaf = name.partition(".")
-            document.setdefault(group, {})[leaf] = text
-        for group, value in extra.items():
-            document.setdefault(group, {}).update(value)
+        for name, value in (*(line.known or {}).items(), *(line.fields or {}).items()):
+            *groups, leaf = name.split(".")
+            node = document
+            for group in groups:
+                node = node.setdefault(group, {})
+            node[leaf] = value
+        _merge(document, extra)
         for group in ("service", "labels"):
             if not document[group]:
                 del document[group]
         return orjson.dumps(document)
+
+
+def _merge(document: dict[str, Any], more: dict[str, Any]) -> None:
+    """Put objects into those of the same names; what is there by then gives way."""
+    for name, value in more.items():
+        there = document.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):
+            _merge(there, value)
+        else:
+            document[name] = value

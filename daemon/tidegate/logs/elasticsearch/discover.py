@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from tidegate.logs import kql
-from tidegate.logs.kql import kibana, meaning
+from tidegate.logs.kql import interpret, kibana
 from tidegate.model import problems, settings
 
 Rison: TypeAlias = "str | bool | int | Mapping[str, Rison] | Sequence[Rison] | None"
@@ -30,7 +30,7 @@ def link(config: settings.Kibana, query: str, start: int, end: int) -> str:
     if not config.url:
         return ""
     try:
-        shown = kibana.text(meaning.of(kql.parse(query)))
+        shown = kibana.text(interpret.of(kql.parse(query)))
     except problems.QueryError:
         return ""
     time: Rison = {"from": _iso(start), "to": _iso(end)}

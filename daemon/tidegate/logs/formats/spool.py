@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidegate.logs.formats import base, journal, json, otlp, plain, syslog
+from tidegate.logs.formats import base, document, journal, json, otlp, plain, syslog
 
 HEADER: Final = b'{"spool":'
 
@@ -88,6 +88,7 @@ def _text(record: dict[str, Any]) -> base.Line:
 
 _READERS: dict[str, Callable[[dict[str, Any]], base.Line]] = {
     "text": _text,
+    "document": lambda record: document.parse(_raw(record)),
     "syslog": lambda record: syslog.parse(_raw(record), record["at"], record.get("zone", "UTC")),
     "otlp": lambda record: otlp.parse(record["log"]),
     "journal": lambda record: journal.parse(record["fields"]),

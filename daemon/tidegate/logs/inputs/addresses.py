@@ -73,8 +73,12 @@ class Connections:
         return accept
 
     async def until_cancelled(self, server: asyncio.Server) -> None:
-        """Serve until cancelled; then close the listener, and every connection."""
+        """Serve until cancelled; then close the listener, and every connection.
+
+        The listener comes with `start_serving=False`: cancelled while it starts to serve by itself, it would stay open.
+        """
         try:
+            await server.start_serving()
             await asyncio.get_running_loop().create_future()
         finally:
             server.close()

@@ -7,15 +7,19 @@ answered only after the handler is done, so an answer of 2xx means that the reco
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import dataclasses
 import hmac
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 import h11
 
+from tidegate.kit import tasks
 from tidegate.logs.inputs import addresses, instruments
 from tidegate.model import receiving
 
@@ -50,6 +54,7 @@ class Answer:
     content_type: str = "application/json"
     retry_after: int = 0
     reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class RefusedError(Exception):
@@ -73,7 +78,11 @@ class Server:
         context: ssl.SSLContext | None,
         handler: Handler,
         metrics: instruments.Instruments,
+        *,
+        schemes: tuple[str, ...] = ("bearer",),
     ) -> None:
+        self._schemes = schemes
+        """In which forms the token may be given."""
         self._name = name
         self._config = config
         self._context = context
@@ -90,7 +99,12 @@ class Server:
         limits = addresses.Connections(self._name, self._config.max_connections, self._metrics)
         timeout = HANDSHAKE if self._context else None
         server = await asyncio.start_server(
-            limits.serving(self._serve), host, port, ssl=self._context, ssl_handshake_timeout=timeout
+            limits.serving(self._serve),
+            host,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=timeout,
+            start_serving=False,
         )
         self.address = server.sockets[0].getsockname()[:2]
         await limits.until_cancelled(server)
@@ -126,23 +140,23 @@ class Server:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             path = head.target.decode("latin-1").partition("?")[0]
             request = Request(head.method.decode(), path, kind, plain, (str(peer[0]), int(peer[1])))
-            answer, close = await self._handler(request), False
+            await _to_its_end(self._answer(connection, writer, request))
         except RefusedError as refused:
-            answer, close = refused.answer, True
+            await self._send(connection, writer, refused.answer, close=True)
+            await _linger(reader, writer)
         finally:
             self._held -= held
-        await self._send(connection, writer, answer, close=close)
-        if close:
-            await _linger(reader, writer)
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+    async def _answer(self, connection: h11.Connection, writer: asyncio.StreamWriter, request: Request) -> None:
+        answer = await self._handler(request)
+        await self._send(connection, writer, answer, close=False)
 
     def _admit(self, head: h11.Request, headers: Mapping[str, str]) -> int:
         """Look at a request before its body is read; the bytes that are set aside for it. Raises `RefusedError`."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
         if self._token:
-            right = scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
-            if not right:
-                raise RefusedError(Answer(401, _said("a bearer token is needed"), reason="token"))
+            if not self._known(headers.get("authorization", "")):
+                raise RefusedError(Answer(401, _said("a token is needed"), reason="token"))
         elif "origin" in headers:  # a page in somebody's browser, not a sender
             raise RefusedError(Answer(403, _said("browsers may not send here"), reason="origin"))
         length = headers.get("content-length", "")
@@ -153,6 +167,17 @@ class Server:
             raise RefusedError(Answer(503, _said("too many requests at once"), retry_after=1, reason="busy"))
         self._held += size
         return size
+
+    def _known(self, header: str) -> bool:
+        """Whether a header gives the token: as it is, or as the password or secret part of base64 (`user:token`)."""
+        scheme, _, given = header.partition(" ")
+        if (scheme := scheme.lower()) not in self._schemes:
+            return False
+        secrets = [] if scheme == "basic" else [given.strip().encode()]
+        if scheme != "bearer":
+            with contextlib.suppress(binascii.Error, ValueError):
+                secrets.append(base64.b64decode(given.strip(), validate=True).partition(b":")[2])
+        return any(hmac.compare_digest(each, self._token.encode()) for each in secrets)
 
     async def _body(
         self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -193,6 +218,7 @@ class Server:
         if answer.reason:
             self._metrics.refused.labels(self._name, answer.reason).inc()
         headers = [("content-type", answer.content_type), ("content-length", str(len(answer.body)))]
+        headers += answer.headers
         headers += [("retry-after", str(answer.retry_after))] if answer.retry_after else []
         headers += [("www-authenticate", "Bearer")] if answer.status == 401 else []
         headers += [("connection", "close")] if close else []
@@ -215,6 +241,17 @@ async def _event(
         if connection.they_are_waiting_for_100_continue:
             writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         connection.receive_data(await reader.read(_READ))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """When we are cancelled, let work that was begun end all the same: what is on disk is acknowledged, not sent again."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=LINGER)
+        await tasks.cancel(task)
+        raise
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

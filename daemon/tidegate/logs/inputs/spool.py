@@ -69,19 +69,24 @@ class Spool:
         """Asked how far it read before a file is given up."""
         self.last = b""
         """The newest record that was there when it was opened; empty when there was none."""
-        self.largest = config.max_bytes // 2
-        """Most bytes that are taken at once."""
-        self._config = config
         self._clock = clock
         self._metrics = metrics
         self._log = telemetry.logger("logs.spool")
         self._files = segments.Appender(folder)
-        self._longest = min(config.max_bytes // SHARE, LARGEST_SEGMENT)
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         """Something was written or removed."""
+        self.use(config)
+
+    def use(self, config: receiving.Spool) -> None:
+        """Go on with other bounds."""
+        self.largest = largest(config)
+        """Most bytes that are taken at once."""
+        self._config = config
+        self._longest = min(config.max_bytes // SHARE, LARGEST_SEGMENT)
+        self._changed.set()
 
     @property
     def size(self) -> int:
@@ -216,6 +221,11 @@ class Spool:
     def _told(self) -> None:
         self._metrics.spool_bytes.labels(self.name).set(self.size)
         self._changed.set()
+
+
+def largest(config: receiving.Spool) -> int:
+    """Most bytes that a spool takes at once."""
+    return config.max_bytes // 2
 
 
 def _remove(done: Iterable[segments.Segment]) -> None:

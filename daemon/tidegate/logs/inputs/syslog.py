@@ -87,7 +87,12 @@ class Streams:
         limits = addresses.Connections(self._place.name, self._config.max_connections, self._place.metrics)
         timeout = min(HANDSHAKE, self._config.idle_timeout or HANDSHAKE) if self._context else None
         server = await asyncio.start_server(
-            limits.serving(self._serve), host, port, ssl=self._context, ssl_handshake_timeout=timeout
+            limits.serving(self._serve),
+            host,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=timeout,
+            start_serving=False,
         )
         for each in server.sockets:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -5,7 +5,7 @@ Light to import: no client, no database.
 
 from __future__ import annotations
 
-from tidegate.logs.kql import dsl, meaning, parser, tree
+from tidegate.logs.kql import dsl, interpret, parser, tree
 
 Tree = tree.Node
 
@@ -17,4 +17,4 @@ def parse(text: str) -> Tree:
 
 def check(text: str) -> None:
     """Raise `QueryError` with the position when a text is no KQL, or has a condition that could never match."""
-    dsl.clause(meaning.of(parser.parse(text)))
+    dsl.clause(interpret.of(parser.parse(text)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from tidegate.logs.ecs import fields
-from tidegate.logs.kql import meaning, tree
+from tidegate.logs.kql import interpret, meaning, tree
 
 Clause: TypeAlias = dict[str, Any]
 _OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
@@ -15,7 +15,7 @@ _LAST = "\U0010ffff"
 
 def compile(node: tree.Node) -> Clause:  # noqa: A001 - the word for it
     """The clause. Raises `QueryError` for a condition that has no meaning, with the position."""
-    return clause(meaning.of(node))
+    return clause(interpret.of(node))
 
 
 def clause(node: meaning.Node) -> Clause:  # noqa: C901, PLR0911, PLR0912 - one return a kind

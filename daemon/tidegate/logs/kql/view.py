@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from tidegate.logs.ecs import fields
 from tidegate.logs.kql import words
@@ -27,6 +27,11 @@ def text(value: Any) -> str:
 def units(value: str) -> int:
     """Its length as Java counts it: characters beyond the first 65,536 are two."""
     return len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def kept(value: Any, longest: int | None) -> bool:
+    """Whether an index searches a keyword: longer ones are only stored."""
+    return longest is None or not isinstance(value, str) or 2 * len(value) <= longest or units(value) <= longest
 
 
 def leaves(value: Any) -> list[Any]:
@@ -80,6 +85,10 @@ class View:
         if found is None:
             found = self._words[field][number] = words.of_lower(self._texts[field][number])
         return found
+
+
+Test: TypeAlias = Callable[[View], bool]
+"""One condition, or several, of one document."""
 
 
 def _collect(node: Mapping[str, Any], field: str, found: list[Any]) -> None:

@@ -14,7 +14,7 @@ import orjson
 
 from tidegate.logs import kql
 from tidegate.logs.ecs import lines
-from tidegate.logs.kql import matcher, meaning
+from tidegate.logs.kql import interpret, matcher
 from tidegate.logs.local_store import database, narrow
 from tidegate.model import logs
 
@@ -56,7 +56,7 @@ class Reader:
 
     def search(self, query: str, span: Span, limit: int, now: matcher.Now) -> logs.LogPage:
         """See `ports.LogReader`. Raises `QueryError` or `sqlite3.Error`."""
-        node = meaning.of(kql.parse(query))
+        node = interpret.of(kql.parse(query))
         narrowed = narrow.narrow(node)
         if narrowed.everything:
             return self._newest(span, limit)

@@ -202,6 +202,7 @@ class Roster:
         watched = self.watched[rotated.key] = self._new(path, rotated.key, input_)
         watched.source.tail.path, watched.real = rotated.path, rotated.path
         watched.source.tail.size = rotated.size
+        watched.source.tail.notice(rotated.size)
         watched.present, watched.left_at = False, now
         return True
 
@@ -322,6 +323,7 @@ class Roster:
         tail = watched.source.tail
         if file.path != tail.path or not watched.real:
             tail.path = file.path
+        watched.source.found = file.path
         if watched.seen is None or file.path != watched.real:
             watched.real = os.path.realpath(file.path)
         if file.input is not watched.source.input and file.input != watched.source.input:

@@ -81,6 +81,9 @@ class Source:
         entry: checkpoint.Entry | None = None,
     ) -> None:
         self.path = path
+        """What its lines say they are from: its name when its content began, also after a rename."""
+        self.found = path
+        """Where its pattern leads to it now."""
         self.host = host
         self.entry = entry
         """What the checkpoint knows of it, until the file was looked into."""
@@ -267,6 +270,10 @@ class Source:
         self._parts.clear()
         self.tail.begin_anew()
         self.ledger = checkpoint.Ledger(0, files.digest(b""))
+        if self.path != self.found:  # not a file that was renamed but another one, in its place on the disk
+            self.path = self.found
+            self.use(self.input)
+            self._encoder.created(self._created)
 
     def _identify(self) -> None:
         """Make the id that the documents' ids begin with."""

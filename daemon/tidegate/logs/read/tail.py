@@ -61,6 +61,9 @@ class Tail:
         """Names that the file has; 0 after its deletion."""
         self._longest = longest
         self._reached = 0
+        """How long the content surely was."""
+        self._noticed = 0
+        """How long somebody else saw it since the last look."""
         self._fd = -1
         self._mark = b""
         self._line_start = position
@@ -106,16 +109,20 @@ class Tail:
     def look(self) -> None:
         """Renew `size` and `links`."""
         stat = os.fstat(self._fd)
-        self._reached = max(self._reached, self.size)
         self.size, self.links = stat.st_size, stat.st_nlink
 
     def notice(self, size: int) -> None:
-        """Somebody saw the file this long: what of it is gone when it is read was lost."""
-        self._reached = max(self._reached, size)
+        """Somebody saw the file this long: what of it is gone when it is read was lost.
+
+        The latest size may be that of other content already, if the file is still that long when it is read; an earlier
+        one is taken for what it was.
+        """
+        if size != self._noticed:
+            self._reached, self._noticed = max(self._reached, self._noticed), size
 
     def begin_anew(self) -> None:
         """Read from the start."""
-        self.position = self._line_start = self._reached = 0
+        self.position = self._line_start = self._reached = self._noticed = 0
         self._mark = b""
         self._skipping = False
 
@@ -158,7 +165,9 @@ class Tail:
         mark = len(self._mark)
         data = os.pread(self._fd, mark + max(BLOCK, self._longest + 1), self.position - mark)
         if data[:mark] != self._mark:
-            raise RewrittenError(max(self._reached - self.position, 0))
+            reached = max(self._reached, self._noticed if self._noticed > self.size else 0)
+            raise RewrittenError(max(reached - self.position, 0))
+        self._reached = max(self._reached, self.size)
         return data[mark:]
 
     def _lines(self, data: bytes, end: int) -> Block:

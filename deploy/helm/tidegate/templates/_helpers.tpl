@@ -59,6 +59,22 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- toYaml (mergeOverwrite $config $own) -}}
 {{- end -}}
 
+{{/* What other pods can send lines to: each input of logs.receive that listens beyond loopback. */}}
+{{- define "tidegate.receivePorts" -}}
+{{- $ports := list -}}
+{{- range $kind, $inputs := dig "logs" "receive" dict .Values.config -}}
+{{- range $name, $input := $inputs -}}
+{{- $listen := dig "listen" "" ($input | default dict) -}}
+{{- if and $listen (not (regexMatch "^(127\\.|localhost:|\\[::1\\])" $listen)) -}}
+{{- $protocol := ternary "UDP" "TCP" (eq (dig "protocol" "tcp" $input) "udp") -}}
+{{- $port := dict "name" (printf "%s-%s" $kind $name | replace "_" "-" | trunc 63 | trimSuffix "-") "port" (regexFind "[0-9]+$" $listen | int) "protocol" $protocol -}}
+{{- $ports = append $ports $port -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $ports -}}
+{{- end -}}
+
 {{/* Environment that points secrets of the settings at mounted files. */}}
 {{- define "tidegate.env" -}}
 - name: TIDEGATE_LOG_FORMAT

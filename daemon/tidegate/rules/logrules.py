@@ -69,8 +69,8 @@ def queries(rule: files.LogRule) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def taken(rule: files.LogRule) -> set[str]:
-    """Labels that `by` cannot make."""
-    found = {one.label for one in (rule.new_value, rule.new_template, rule.change) if one}
+    """Labels that `by` cannot make: scraping an agent gives each series `job` and `instance`, and others are ours."""
+    found = {"job", "instance"} | {one.label for one in (rule.new_value, rule.new_template, rule.change) if one}
     if rule.new_value or rule.new_template:
         found.add("version")
     return found | {"day"} if rule.spike else found

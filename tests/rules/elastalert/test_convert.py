@@ -253,6 +253,14 @@ def test_exit_codes_and_strict(tmp_path: pathlib.Path) -> None:
     assert sorted(path.name for path in to.iterdir()) == ["good.yaml", "half.yaml"]
 
 
+def test_labels_that_others_make_are_not_taken(tmp_path: pathlib.Path) -> None:
+    done, out = converted(
+        tmp_path, "type: flatline\nthreshold: 1\ntimeframe: {minutes: 5}\nquery_key: [job, app.version]"
+    )
+    assert out["log_rules"][0]["by"] == {"field_job": "job", "app_version": "app.version"}
+    assert done.exit_code == 0
+
+
 def test_files_of_values_are_read(tmp_path: pathlib.Path) -> None:
     (tmp_path / "names.txt").write_text("eve\n\nmallory\n")
     done, out = converted(tmp_path, "type: blacklist\ncompare_key: user.name\nblacklist: [bob, '!file names.txt']")

@@ -14,6 +14,8 @@ from tidegate.rules.elastalert import querydsl
 SERIES: Final = 1000
 """The default `series_limit` of log metrics."""
 ROOM: Final = 20
+TAKEN: Final = ("alertname", "day", "instance", "job", "overflow", "severity", "version")
+"""Labels that something else makes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def slug(text: str) -> str:
 def label(field: str) -> str:
     """A label for a field."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", re.sub(r"\.(keyword|raw)\Z", "", field)).strip("_")
-    return name if name and not name[0].isdigit() else f"field_{name}"
+    return name if name and not name[0].isdigit() and name not in TAKEN else f"field_{name}"
 
 
 def bare(field: str) -> str:

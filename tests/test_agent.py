@@ -76,3 +76,12 @@ async def test_what_a_log_rule_knows_outlives_the_agent(tmp_path: pathlib.Path) 
     second = await seen(path, "bob")
     assert len(second) == 2
     assert first.items() < second.items()
+
+
+async def test_values_come_from_redacted_lines(tmp_path: pathlib.Path) -> None:
+    path = config(tmp_path, "  file: {path: out/lines.json}\nrules: {files: [rules.yaml]}\n")
+    path.write_text(path.read_text().replace("paths: ['*.log']", "paths: ['*.log'], redact: [email]"))
+    (tmp_path / "rules.yaml").write_text("log_rules: [{alert: User, new_template: {label: value}}]")
+    (tmp_path / "app.log").write_text('{"message":"cannot mail to ann@example.com"}\n')
+    (series,) = await seen(path, "cannot mail to [redacted:email]")
+    assert "ann@" not in series

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -146,14 +147,14 @@ def test_a_sequence_needs_its_order_its_key_and_its_time(tmp_path: pathlib.Path)
 def test_a_line_that_nothing_follows(tmp_path: pathlib.Path) -> None:
     fires(
         tmp_path,
-        "{alert: NotDone, by: {job: labels.job}, "
+        "{alert: NotDone, by: {task: labels.job}, "
         "sequence: {steps: ['action:start'], without: 'action:end', within: 5m, window: 2m}}",
         [
             line("1m", '{"action":"start","job":"a"}'),
             line("2m", '{"action":"end","job":"a"}'),
             line("3m", '{"action":"start","job":"b"}'),
         ],
-        {"7m45s": [], "8m30s": [{"job": "b"}], "11m": []},
+        {"7m45s": [], "8m30s": [{"task": "b"}], "11m": []},
     )
 
 
@@ -209,6 +210,7 @@ def test_a_spike_against_earlier_days(tmp_path: pathlib.Path) -> None:
         ("{alert: A, sequence: {steps: [a], within: 5m}}", "rule-log-rule-sequence", "`without`"),
         ("{alert: A, sequence: {steps: [a, 'b:('], within: 5m}}", "rule-log-query", "KQL"),
         ("{alert: A, by: {value: x}, new_value: {field: y}}", "rule-label-name", "value"),
+        ("{alert: A, by: {job: x}, silence: {}}", "rule-label-name", "job"),
         ("{alert: A, by: {day: x}, spike: {height: 2}}", "rule-label-name", "day"),
         ("{alert: A, spike: {height: 1}}", "rule-wrong-value", "greater than 1"),
         ("{alert: A, silence: {wimdow: 5m}}", "rule-unknown-field", "wimdow"),
@@ -275,3 +277,11 @@ def test_the_lines_behind_an_alert(tmp_path: pathlib.Path) -> None:
     assert query("More", service="shop") == 'service.name:"shop"'
     for rule in (one for group in found.groups for one in group.rules):
         kql.check(query(rules.name_of(rule), template="x y"))
+
+
+def test_the_examples_of_the_page_load(tmp_path: pathlib.Path) -> None:
+    page = (pathlib.Path(__file__).parents[2] / "docs/log-rules.md").read_text()
+    examples = [block.removeprefix("log_rules:\n") for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    found = loaded(tmp_path, "log_rules:\n" + "".join(examples))
+    assert len(examples) == 6
+    assert len(found.log_detectors) + len(found.log_metrics) == 7

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.kit import validate, yamlfile
 from tidegate.model import labels as labels_
 from tidegate.model import ports, problems, rules
-from tidegate.rules import files, logmetrics, logrules, manifests, severities, templates
+from tidegate.rules import caret, files, logmetrics, logrules, manifests, severities, templates
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -156,16 +156,8 @@ class _Reader:
     def _log_rule(self, rule: files.LogRule, at: yamlfile.Path) -> bool:
         """Say what is wrong with a log rule; whether rules can be made of it."""
         before = len(self.problems)
-        kinds = logrules.kinds(rule)
-        if len(kinds) != 1:
-            given = " and ".join(f"`{kind}`" for kind in kinds) or "none"
-            known = ", ".join(f"`{kind}`" for kind in logrules.KINDS)
-            self._wrong("rule-log-rule-kind", f"a log rule has exactly one of {known}; here: {given}", at)
-        if rule.sequence and len(rule.sequence.steps) == 1 and not rule.sequence.without:
-            self._wrong("rule-log-rule-sequence", "a single step needs `without`", (*at, "sequence"))
-        for name in rule.by:
-            if not _LABEL.match(name) or name in logrules.taken(rule):
-                self._wrong("rule-label-name", f"{name!r} cannot be a label here", (*at, "by", name), key=True)
+        for code, what, place in logrules.wrong(rule):
+            self._wrong(code, what, (*at, *place), key=place[:1] == ("by",))
         for place, text in logrules.queries(rule):
             self._query(text, (*at, *place))
         return len(self.problems) == before
@@ -300,7 +292,7 @@ class _Reader:
             self._engine.prepare(expr)
         except problems.QueryError as error:
             problem = self._document.problem("rule-expr", f"cannot use the expression: {error}", at)
-            self.problems.append(_moved(problem, expr, error.position, self._document))
+            self.problems.append(caret.moved(problem, expr, error.position, self._document))
 
     def _labels(self, given: Mapping[str, str] | None, at: yamlfile.Path) -> None:
         for name in given or {}:
@@ -331,31 +323,7 @@ class _Reader:
             self._kql(query)
         except problems.QueryError as error:
             problem = self._document.problem("rule-log-query", f"cannot use the KQL: {error}", at)
-            self.problems.append(_moved(problem, query, error.position, self._document))
+            self.problems.append(caret.moved(problem, query, error.position, self._document))
 
     def _wrong(self, code: str, summary: str, at: yamlfile.Path, *, hint: str = "", key: bool = False) -> None:
         self.problems.append(self._document.problem(code, summary, at, hint=hint, key=key))
-
-
-def _moved(problem: problems.Problem, text: str, position: int, document: yamlfile.Document) -> problems.Problem:
-    """The problem with its caret at a position of a text that stands on the shown line, or in the block scalar below it."""
-    if position < 0:
-        return problem
-    start = problem.excerpt.find(text, problem.column - 1)
-    if start >= 0:
-        return dataclasses.replace(problem, column=start + min(position, len(text) - 1) + 1, length=1)
-    if problem.excerpt[problem.column - 1 : problem.column] != "|":
-        return problem
-    before = text[: min(position, max(len(text.rstrip()) - 1, 0))]
-    first = problem.line + 1
-    while not document.line(first).strip() and first < problem.line + 100:
-        first += 1  # the blank lines that a block may begin with are in the text too
-    lines = text.split("\n")
-    blank = next((number for number, one in enumerate(lines) if one.strip()), 0)
-    number = first - blank + before.count("\n")
-    shown, inside = document.line(number), lines[before.count("\n")]
-    indent = shown.find(inside)
-    if indent < 0:
-        return problem
-    column = indent + len(before) - (before.rfind("\n") + 1) + 1
-    return dataclasses.replace(problem, line=number, column=column, length=1, excerpt=shown)

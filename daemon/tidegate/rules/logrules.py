@@ -23,6 +23,7 @@ BACK: Final = 900.0
 """Seconds for which what an agent saw outlives it, at most: until it is back."""
 LOST: Final = 21600.0
 """Seconds for which a stream that only a failing agent saw is unknown, and not silent."""
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 KINDS: Final = ("new_value", "new_template", "change", "spike", "silence", "sequence")
 
 
@@ -45,6 +46,20 @@ def kinds(rule: files.LogRule) -> list[str]:
     return [kind for kind in KINDS if getattr(rule, kind) is not None]
 
 
+def wrong(rule: files.LogRule) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+    """What cannot be meant: a code, what is wrong, and where in the rule."""
+    given = kinds(rule)
+    if len(given) != 1:
+        known = ", ".join(f"`{kind}`" for kind in KINDS)
+        here = " and ".join(f"`{kind}`" for kind in given) or "none"
+        yield "rule-log-rule-kind", f"a log rule has exactly one of {known}; here: {here}", ()
+    if rule.sequence and len(rule.sequence.steps) == 1 and not rule.sequence.without:
+        yield "rule-log-rule-sequence", "a single step needs `without`", ("sequence",)
+    for label in rule.by:
+        if not _LABEL.match(label) or label in taken(rule):
+            yield "rule-label-name", f"{label!r} cannot be a label here", ("by", label)
+
+
 def queries(rule: files.LogRule) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Every KQL text, and where it stands in the rule."""
     yield ("query",), rule.query
@@ -54,8 +69,8 @@ def queries(rule: files.LogRule) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def taken(rule: files.LogRule) -> set[str]:
-    """Labels that `by` cannot make."""
-    found = {one.label for one in (rule.new_value, rule.new_template, rule.change) if one}
+    """Labels that `by` cannot make: scraping an agent gives each series `job` and `instance`, and others are ours."""
+    found = {"job", "instance"} | {one.label for one in (rule.new_value, rule.new_template, rule.change) if one}
     if rule.new_value or rule.new_template:
         found.add("version")
     return found | {"day"} if rule.spike else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from click import testing
 
 from tidegate import cli
 from tidegate.cli import ruletests
+from tidegate.rules.elastalert import kinds
 
 COMMON = """
 name: The rule
@@ -251,8 +253,40 @@ def test_exit_codes_and_strict(tmp_path: pathlib.Path) -> None:
     assert sorted(path.name for path in to.iterdir()) == ["good.yaml", "half.yaml"]
 
 
+def test_labels_that_others_make_are_not_taken(tmp_path: pathlib.Path) -> None:
+    done, out = converted(
+        tmp_path, "type: flatline\nthreshold: 1\ntimeframe: {minutes: 5}\nquery_key: [job, app.version]"
+    )
+    assert out["log_rules"][0]["by"] == {"field_job": "job", "app_version": "app.version"}
+    assert done.exit_code == 0
+
+
 def test_files_of_values_are_read(tmp_path: pathlib.Path) -> None:
     (tmp_path / "names.txt").write_text("eve\n\nmallory\n")
     done, out = converted(tmp_path, "type: blacklist\ncompare_key: user.name\nblacklist: [bob, '!file names.txt']")
     assert out["log_metrics"][0]["query"] == 'level:"error" and user.name:("bob" or "eve" or "mallory")'
     assert done.exit_code == 0
+
+
+def test_cardinality_has_room_for_the_values_that_it_counts(tmp_path: pathlib.Path) -> None:
+    text = "type: cardinality\ncardinality_field: user.name\nmax_cardinality: {}\ntimeframe: {{hours: 1}}"
+    assert "series_limit" not in converted(tmp_path, text.format(50))[1]["log_metrics"][0]
+    assert converted(tmp_path, text.format(500))[1]["log_metrics"][0]["series_limit"] == 10_000
+
+
+PAGE = pathlib.Path(__file__).parents[3] / "docs/migrate/elastalert2.md"
+COLUMN = 44
+EXAMPLES = re.findall(r"^### ([^\n]*)\n\n```text\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("title", "text"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
+def test_the_examples_of_the_page_are_what_the_command_writes(tmp_path: pathlib.Path, title: str, text: str) -> None:
+    rows = text.splitlines()
+    (tmp_path / "rule.yaml").write_text("\n".join(row[:COLUMN] for row in rows))
+    done = run(tmp_path, str(tmp_path / "rule.yaml"))
+    assert (done.exit_code, yaml.safe_load(done.stdout)) == (0, yaml.safe_load("\n".join(row[COLUMN:] for row in rows)))
+
+
+def test_the_page_shows_every_type_that_can_be_converted() -> None:
+    shown = {name for title, _ in EXAMPLES for name in title.split(" and ")}
+    assert shown == set(kinds._TYPES) - {"spike_aggregation"}

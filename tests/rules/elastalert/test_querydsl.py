@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
+from hypothesis import strategies as st
 
 from tidegate.logs import kql
 from tidegate.logs.ecs import fields
+from tidegate.logs.kql import matcher
 from tidegate.rules.elastalert import querydsl, reading
 
 
@@ -77,3 +80,19 @@ def test_what_is_refused(text: str, path: tuple[Any, ...], says: str) -> None:
     with pytest.raises(reading.NotConvertedError, match=says) as error:
         converted(text)
     assert tuple(error.value.path) == ("filter", *path)
+
+
+@hypothesis.given(st.text(min_size=1, max_size=20), st.text(max_size=20))
+def test_a_value_finds_itself_and_no_other(value: str, other: str) -> None:
+    """Whatever stands in a value (quotes, backslashes, words of KQL), the query means just that."""
+    matches = matcher.compile(kql.parse(querydsl.values("labels.f", [value])))
+    assert matches({"labels": {"f": value}})
+    assert matches({"labels": {"f": other}}) == (value == other)
+
+
+@hypothesis.given(st.text(min_size=1, max_size=20).filter(lambda text: "*" not in text))
+def test_a_prefix_finds_what_begins_so(value: str) -> None:
+    text = querydsl.filters([{"prefix": {"service": value}}], querydsl.Where(("filter",), lambda _: "keyword"))
+    matches = matcher.compile(kql.parse(text))
+    assert matches({"service": {"name": value + "x"}})
+    assert not matches({"service": {"name": "\0" + value}}) or value.startswith("\0")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from tidegate.logs import kql
 from tidegate.logs.ecs import fields
@@ -17,6 +17,8 @@ from tidegate.model import rules
 
 LONGEST = 200
 """Characters of a label's value."""
+REMEMBERED: Final = 20_000
+"""Label sets that are remembered; with more, all are made anew."""
 Key: TypeAlias = tuple[str, ...]
 Series: TypeAlias = Iterator[tuple[labels_.Labels, float]]
 
@@ -61,14 +63,22 @@ class Keys:
     def __init__(self, by: Sequence[tuple[str, str]]) -> None:
         self._labels = tuple(label for label, _ in by)
         self._fields = tuple(fields.resolve(field) for _, field in by)
+        self._known: dict[tuple[Key, str, str, str], labels_.Labels] = {}
 
     def of(self, seen: view.View) -> Key:
         """The values; empty where a line lacks the field."""
         return tuple(next(values(seen, field), "") for field in self._fields)
 
-    def labels(self, key: Key, name: str, **more: str) -> labels_.Labels:
-        """The labels of a series."""
-        return labels_.make(dict(zip(self._labels, key, strict=True)), **more, **{labels_.NAME: name})
+    def labels(self, key: Key, name: str, label: str = "", value: str = "") -> labels_.Labels:
+        """The labels of a series, with one more where one is given. They are asked for again and again."""
+        found = self._known.get((key, name, label, value))
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            more = {label: value} if label else {}
+            made = labels_.make(dict(zip(self._labels, key, strict=True)), **more, **{labels_.NAME: name})
+            found = self._known[key, name, label, value] = made
+        return found
 
 
 def values(seen: view.View, field: str) -> Iterator[str]:

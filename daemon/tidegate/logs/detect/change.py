@@ -56,7 +56,7 @@ class Change:
         """See `base.Detector`."""
         name = self.rule.series(CHANGED)
         for (key, value), at in self._changed.items():
-            yield self._keys.labels(key, name, **{self.rule.label: value}), at
+            yield self._keys.labels(key, name, self.rule.label, value), at
 
     def dump(self, read_to: float) -> Any:  # noqa: ARG002 - see `series`
         """See `base.Detector`."""

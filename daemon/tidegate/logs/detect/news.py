@@ -57,10 +57,10 @@ class News:
         yield self._keys.labels(tuple("" for _ in self.rule.by), self.rule.series(SINCE)), self._since
         name = self.rule.series(FIRST)
         for (key, value), at in self._first.items():
-            yield self._keys.labels(key, name, **{self.rule.label: value}), at
+            yield self._keys.labels(key, name, self.rule.label, value), at
         for key, versions in self._versions.items():
             for version, at in versions.items():
-                yield self._keys.labels(key, self.rule.series(DEPLOYED), version=version), at
+                yield self._keys.labels(key, self.rule.series(DEPLOYED), "version", version), at
 
     def dump(self, read_to: float) -> Any:  # noqa: ARG002 - see `series`
         """See `base.Detector`."""

@@ -13,8 +13,10 @@ from typing import Any, Final
 import yaml
 
 from tidegate.model import problems
-from tidegate.rules.elastalert import kinds, querydsl, reading, telling
+from tidegate.rules.elastalert import drafts, kinds, querydsl, reading, telling
 
+WIDTH: Final = 10_000
+"""Expressions are not broken into lines."""
 LEFT_OUT: Final = "import-left-out"
 NOT_CONVERTED: Final = "import-not-converted"
 DIFFERS: Final = "import-differs"
@@ -105,13 +107,13 @@ def convert(path: pathlib.Path, shown: str, checks: Checks) -> Converted:
     return Converted(_content(draft, told), _settings(draft, told), tuple(found))
 
 
-def _converted(rule: reading.Rule, path: pathlib.Path, checks: Checks) -> tuple[kinds.Draft, telling.Telling]:
+def _converted(rule: reading.Rule, path: pathlib.Path, checks: Checks) -> tuple[drafts.Draft, telling.Telling]:
     alert = str(rule.take("name") or path.stem)
     if str(rule.take("is_enabled", "true")).lower() in ("false", "no", "off"):
         raise reading.NotConvertedError("it is not enabled", ("is_enabled",))
     query = querydsl.filters(rule.take("filter", []), querydsl.Where(("filter",), checks.kind))
-    by = {kinds.label(name): kinds.bare(name) for name in rule.names("query_key")}
-    draft = kinds.convert(rule, kinds.Subject(alert, query, by, checks.kind, path.parent))
+    by = {drafts.label(name): drafts.bare(name) for name in rule.names("query_key")}
+    draft = kinds.convert(rule, drafts.Subject(alert, query, by, checks.kind, path.parent))
     for one in [*draft.log_metrics, *draft.log_rules]:
         _check(one.get("query", ""), checks)
         _check_fields(one, checks)
@@ -134,7 +136,7 @@ def _check_fields(one: Mapping[str, Any], checks: Checks) -> None:
             raise reading.NotConvertedError(f"`{name}` is a group of fields in ECS, and no field", (), hint)
 
 
-def _labels(draft: kinds.Draft) -> dict[str, str]:
+def _labels(draft: drafts.Draft) -> dict[str, str]:
     """The fields that alerts have labels of."""
     found = {field: name for one in [*draft.log_metrics, *draft.log_rules] for name, field in one.get("by", {}).items()}
     for one in draft.log_rules:
@@ -144,7 +146,7 @@ def _labels(draft: kinds.Draft) -> dict[str, str]:
     return {**found, **{f"{field}.keyword": name for field, name in found.items()}}
 
 
-def _content(draft: kinds.Draft, told: telling.Telling) -> dict[str, list[dict[str, Any]]]:
+def _content(draft: drafts.Draft, told: telling.Telling) -> dict[str, list[dict[str, Any]]]:
     for one in [*draft.rules, *draft.log_rules]:
         if told.labels:
             one["labels"] = dict(told.labels)
@@ -154,7 +156,7 @@ def _content(draft: kinds.Draft, told: telling.Telling) -> dict[str, list[dict[s
     return {name: parts for name, parts in content.items() if parts}
 
 
-def _settings(draft: kinds.Draft, told: telling.Telling) -> dict[str, Any]:
+def _settings(draft: drafts.Draft, told: telling.Telling) -> dict[str, Any]:
     """A route and a receiver for the rule; nothing when it says nothing of them."""
     if not told.receiver and not told.route:
         return {}
@@ -162,7 +164,7 @@ def _settings(draft: kinds.Draft, told: telling.Telling) -> dict[str, Any]:
     route: dict[str, Any] = {"matchers": [f"alertname={_quoted(name)}" for name in names[:1]]}
     if len(names) > 1:
         route["matchers"] = [f"alertname=~{_quoted('|'.join(names))}"]
-    name = kinds.slug(names[0])
+    name = drafts.slug(names[0])
     if told.receiver:
         route["receiver"] = name
     found: dict[str, Any] = {"route": {**route, **told.route}}
@@ -229,5 +231,5 @@ _Dumper.add_representer(str, _block)
 
 
 def _dumped(value: Any) -> str:
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
     return text

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from tidegate.model import section
-from tidegate.rules.elastalert import kqltext, querydsl, reading
+from tidegate.rules.elastalert import drafts, kqltext, querydsl, reading
 
 WINDOW: Final = 900.0
 """ElastAlert2's `buffer_time` when neither the rule nor its settings give one."""
@@ -21,58 +19,7 @@ EVER: Final = 30 * 86400.0
 LEARN: Final = 86400.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Subject:
-    """What every type has in common."""
-
-    alert: str
-    query: str
-    by: Mapping[str, str]
-    """Label to field."""
-    kind: querydsl.KindOf
-    folder: pathlib.Path
-    """Where files that the rule names are."""
-
-    @property
-    def base(self) -> str:
-        """What the names of its series begin with."""
-        return slug(self.alert)
-
-    @property
-    def labels(self) -> str:
-        """For `by (...)`."""
-        return ", ".join(self.by)
-
-
-@dataclasses.dataclass(slots=True)
-class Draft:
-    """What stands for a rule, as it is written down."""
-
-    log_metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    log_rules: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    rules: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    notes: list[tuple[str, str]] = dataclasses.field(default_factory=list)
-    """(field, what is not quite the same)."""
-
-
-def slug(text: str) -> str:
-    """A name for a text."""
-    found = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return found if found and not found[0].isdigit() else f"rule_{found}"
-
-
-def label(field: str) -> str:
-    """A label for a field."""
-    name = re.sub(r"[^a-zA-Z0-9_]", "_", re.sub(r"\.(keyword|raw)\Z", "", field)).strip("_")
-    return name if name and not name[0].isdigit() else f"field_{name}"
-
-
-def bare(field: str) -> str:
-    """A field without the suffix of a second mapping."""
-    return re.sub(r"\.(keyword|raw)\Z", "", field)
-
-
-def convert(rule: reading.Rule, subject: Subject) -> Draft:
+def convert(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     """What stands for a rule. Raises `NotConvertedError`."""
     name = str(rule.need("type"))
     known = _TYPES.get(name)
@@ -82,64 +29,64 @@ def convert(rule: reading.Rule, subject: Subject) -> Draft:
     return known(rule, subject)
 
 
-def _any(rule: reading.Rule, subject: Subject) -> Draft:
+def _any(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     window = max(rule.seconds("realert", MINUTE), MINUTE)
-    return _counted(subject, f"{_increase(subject, window)} > 0")
+    return drafts.counted(subject, f"{drafts.increase(subject, window)} > 0")
 
 
-def _blacklist(rule: reading.Rule, subject: Subject) -> Draft:
+def _blacklist(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     field, values = str(rule.need("compare_key")), _listed(rule, "blacklist", subject.folder)
     return _compared(rule, subject, field, querydsl.values(field, values))
 
 
-def _whitelist(rule: reading.Rule, subject: Subject) -> Draft:
+def _whitelist(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     field, values = str(rule.need("compare_key")), _listed(rule, "whitelist", subject.folder)
     there = f"{kqltext.field(field)}:*" if rule.truth("ignore_null") else ""
     wanted = kqltext.every([there, kqltext.neither(querydsl.values(field, values))])
     return _compared(rule, subject, field, wanted)
 
 
-def _compared(rule: reading.Rule, subject: Subject, field: str, wanted: str) -> Draft:
+def _compared(rule: reading.Rule, subject: drafts.Subject, field: str, wanted: str) -> drafts.Draft:
     """One alert for each value, as ElastAlert2 tells each line."""
-    by = {**subject.by, label(field): bare(field)}
+    by = {**subject.by, drafts.label(field): drafts.bare(field)}
     query = kqltext.every([subject.query, wanted])
     return _any(rule, dataclasses.replace(subject, query=query, by=by))
 
 
-def _change(rule: reading.Rule, subject: Subject) -> Draft:
+def _change(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     fields = rule.names("compare_key")
-    draft = Draft()
+    draft = drafts.Draft()
     if not fields:
         raise reading.NotConvertedError("the field `compare_key` is missing", ())
     for field in fields:
-        change = {"field": bare(field), "within": _time(rule.seconds("timeframe", EVER))}
+        change = {"field": drafts.bare(field), "within": drafts.duration(rule.seconds("timeframe", EVER))}
         name = subject.alert if len(fields) == 1 else f"{subject.alert} ({field})"
-        draft.log_rules.append(_log_rule(subject, "change", change, name))
+        draft.log_rules.append(drafts.log_rule(subject, "change", change, name))
     if not rule.truth("ignore_null"):
         draft.notes.append(("ignore_null", "a line without the field is no change here"))
     return draft
 
 
-def _frequency(rule: reading.Rule, subject: Subject) -> Draft:
+def _frequency(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     rule.take("attach_related")
     window, count = rule.seconds("timeframe"), rule.number("num_events")
-    return _counted(subject, f"{_increase(subject, window)} >= {_number(count)}")
+    return drafts.counted(subject, f"{drafts.increase(subject, window)} >= {drafts.number(count)}")
 
 
-def _spike(rule: reading.Rule, subject: Subject) -> Draft:
+def _spike(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     if rule.take("field_value") is not None:
         raise reading.NotConvertedError("a spike of a field's value has no counterpart yet", ("field_value",))
     spike = {
-        "height": rule.number("spike_height"),
+        "height": drafts.plain(rule.number("spike_height")),
         "direction": str(rule.need("spike_type")),
-        "window": _time(rule.seconds("timeframe")),
+        "window": drafts.duration(rule.seconds("timeframe")),
         "days": 0,
-        "min_current": rule.number("threshold_cur", 0),
-        "min_reference": rule.number("threshold_ref", 0),
+        "min_current": drafts.plain(rule.number("threshold_cur", 0)),
+        "min_reference": drafts.plain(rule.number("threshold_ref", 0)),
     }
     if spike["direction"] == "up":  # ElastAlert2 looks only when a line comes
-        spike["min_current"] = max(rule.number("threshold_cur", 0), 1)
-    draft = Draft(log_rules=[_log_rule(subject, "spike", spike)])
+        spike["min_current"] = drafts.plain(max(rule.number("threshold_cur", 0), 1))
+    draft = drafts.Draft(log_rules=[drafts.log_rule(subject, "spike", spike)])
     if rule.truth("alert_on_new_data"):
         draft.notes.append(
             ("alert_on_new_data", "a stream needs a window before it can spike; `new_value` tells new ones")
@@ -147,21 +94,21 @@ def _spike(rule: reading.Rule, subject: Subject) -> Draft:
     return draft
 
 
-def _flatline(rule: reading.Rule, subject: Subject) -> Draft:
+def _flatline(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     window, least = rule.seconds("timeframe"), rule.number("threshold")
     notes = []
     if rule.truth("forget_keys"):
         notes.append(("forget_keys", "the alert is over when the lines are back, and is not told again until then"))
     if subject.by and least <= 1:
-        silence = {"window": _time(window), "forget": _time(max(7 * window, LEARN))}
-        return Draft(log_rules=[_log_rule(subject, "silence", silence)], notes=notes)
-    there = f"{_sum(subject)} ({_name(subject)} offset {_time(window)}) >= 0"
-    draft = _counted(subject, f"{_increase(subject, window)} < {_number(least)} and {there}")
+        silence = {"window": drafts.duration(window), "forget": drafts.duration(max(7 * window, LEARN))}
+        return drafts.Draft(log_rules=[drafts.log_rule(subject, "silence", silence)], notes=notes)
+    there = f"{drafts.over('sum', subject)} ({drafts.counter(subject)} offset {drafts.duration(window)}) >= 0"
+    draft = drafts.counted(subject, f"{drafts.increase(subject, window)} < {drafts.number(least)} and {there}")
     draft.notes += notes
     return draft
 
 
-def _new_term(rule: reading.Rule, subject: Subject) -> Draft:
+def _new_term(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     given = rule.take("fields")
     fields = given if isinstance(given, list) else [given] if given else rule.names("query_key")
     if not fields:
@@ -173,40 +120,45 @@ def _new_term(rule: reading.Rule, subject: Subject) -> Draft:
     learn = min(rule.seconds("terms_window_size", EVER), LEARN)
     rule.take("window_step_size")
     rule.take("use_keyword_postfix")
-    draft = Draft(notes=[("fields", f"what is known is learned from the lines of {_time(learn)}, not from the index")])
+    draft = drafts.Draft(
+        notes=[("fields", f"what is known is learned from the lines of {drafts.duration(learn)}, not from the index")]
+    )
     for place, field in enumerate(fields):
         *others, last = [str(one) for one in field] if isinstance(field, list) else [str(field)]
-        by = {**subject.by, **{label(one): bare(one) for one in others}}
-        by.pop(label(last), None)
+        by = {**subject.by, **{drafts.label(one): drafts.bare(one) for one in others}}
+        by.pop(drafts.label(last), None)
         name = subject.alert if len(fields) == 1 else f"{subject.alert} ({place + 1})"
-        news = {"field": bare(last), "label": label(last), "learn": _time(learn)}
-        draft.log_rules.append(_log_rule(dataclasses.replace(subject, by=by), "new_value", news, name))
+        news = {"field": drafts.bare(last), "label": drafts.label(last), "learn": drafts.duration(learn)}
+        draft.log_rules.append(drafts.log_rule(dataclasses.replace(subject, by=by), "new_value", news, name))
     return draft
 
 
-def _cardinality(rule: reading.Rule, subject: Subject) -> Draft:
+def _cardinality(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     field, window = str(rule.need("cardinality_field")), rule.seconds("timeframe")
-    by = {**subject.by, label(field): bare(field)}
+    by = {**subject.by, drafts.label(field): drafts.bare(field)}
     whole = dataclasses.replace(subject, by=by)
-    distinct = f"count by ({subject.labels}) ({_increase(whole, window)} > 0)"
-    sides = _sides(rule, distinct, "min_cardinality", "max_cardinality")
-    return _counted(whole, sides)
+    distinct = f"{drafts.over('count', subject)} ({drafts.increase(whole, window)} > 0)"
+    draft = drafts.counted(whole, _sides(rule, distinct, "min_cardinality", "max_cardinality"))
+    drafts.make_room(draft, max(rule.number(name, 0) for name in ("min_cardinality", "max_cardinality")))
+    return draft
 
 
-def _percentage(rule: reading.Rule, subject: Subject) -> Draft:
+def _percentage(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     window = _window(rule)
     at = querydsl.Where(("match_bucket_filter",), subject.kind)
     matched = querydsl.filters(rule.need("match_bucket_filter"), at)
     part = dataclasses.replace(subject, alert=f"{subject.alert} matched", query=kqltext.every([subject.query, matched]))
-    every, some = _increase(subject, window), _increase(part, window)
-    share = f"100 * ({some} or {every} * 0) / ({every} > {_number(max(rule.number('min_denominator', 0) - 0.5, 0))})"
+    every, some = drafts.increase(subject, window), drafts.increase(part, window)
+    least = rule.number("min_denominator", 0)
+    whole = f"({every} >= {drafts.number(least)})" if least else every
+    share = f"100 * ({some} or {every} * 0) / {whole}"
     rule.take("percentage_format_string")
-    draft = _counted(subject, _sides(rule, f"({share})", "min_percentage", "max_percentage"))
-    draft.log_metrics += _counted(part, "").log_metrics
+    draft = drafts.counted(subject, _sides(rule, share, "min_percentage", "max_percentage"))
+    draft.log_metrics += drafts.counted(part, "").log_metrics
     return draft
 
 
-def _aggregation(rule: reading.Rule, subject: Subject) -> Draft:
+def _aggregation(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     function, field = str(rule.need("metric_agg_type")), str(rule.need("metric_agg_key"))
     if function not in ("value_count", "cardinality"):
         what = f"`{function}` of a field has no counterpart: log metrics count lines"
@@ -216,16 +168,19 @@ def _aggregation(rule: reading.Rule, subject: Subject) -> Draft:
     window = _window(rule)
     rule.take("metric_format_string")
     if function == "cardinality":
-        subject = dataclasses.replace(subject, by={**subject.by, label(field): bare(field)})
-        inner = ", ".join(name for name in subject.by if name != label(field))
-        value = f"count by ({inner}) ({_increase(subject, window)} > 0)"
+        over = drafts.over("count", subject)
+        subject = dataclasses.replace(subject, by={**subject.by, drafts.label(field): drafts.bare(field)})
+        value = f"{over} ({drafts.increase(subject, window)} > 0)"
     else:
         subject = dataclasses.replace(subject, query=kqltext.every([subject.query, f"{kqltext.field(field)}:*"]))
-        value = _increase(subject, window)
-    return _counted(subject, _sides(rule, value, "min_threshold", "max_threshold"))
+        value = drafts.increase(subject, window)
+    draft = drafts.counted(subject, _sides(rule, value, "min_threshold", "max_threshold"))
+    if function == "cardinality":
+        drafts.make_room(draft, max(rule.number(name, 0) for name in ("min_threshold", "max_threshold")))
+    return draft
 
 
-def _spike_aggregation(rule: reading.Rule, _subject: Subject) -> Draft:
+def _spike_aggregation(rule: reading.Rule, _subject: drafts.Subject) -> drafts.Draft:
     what = f"a spike of `{rule.need('metric_agg_type')}` has no counterpart: log metrics count lines"
     raise reading.NotConvertedError(what, ("metric_agg_type",), "expose the number as a metric, where it is made")
 
@@ -240,29 +195,13 @@ def _window(rule: reading.Rule) -> float:
 def _sides(rule: reading.Rule, value: str, least: str, most: str) -> str:
     """`value` is below the one or above the other."""
     sides = [
-        f"{value} {sign} {_number(rule.number(name))}"
+        f"{value} {sign} {drafts.number(rule.number(name))}"
         for name, sign in ((least, "<"), (most, ">"))
         if rule.take(name) is not None
     ]
     if not sides:
         raise reading.NotConvertedError(f"one of `{least}` and `{most}` is missing", ())
     return " or ".join(sides)
-
-
-def _counted(subject: Subject, expr: str) -> Draft:
-    metric: dict[str, Any] = {"name": _name(subject), "query": subject.query}
-    if subject.by:
-        metric["by"] = dict(subject.by)
-    return Draft(log_metrics=[metric], rules=[{"alert": subject.alert, "expr": expr}])
-
-
-def _log_rule(subject: Subject, kind: str, given: Mapping[str, Any], name: str = "") -> dict[str, Any]:
-    made: dict[str, Any] = {"alert": name or subject.alert}
-    if subject.query:
-        made["query"] = subject.query
-    if subject.by:
-        made["by"] = dict(subject.by)
-    return {**made, kind: dict(given)}
 
 
 def _listed(rule: reading.Rule, name: str, folder: pathlib.Path) -> Sequence[str]:
@@ -283,27 +222,7 @@ def _listed(rule: reading.Rule, name: str, folder: pathlib.Path) -> Sequence[str
     return found
 
 
-def _name(subject: Subject) -> str:
-    return f"{subject.base}_lines_total"
-
-
-def _sum(subject: Subject) -> str:
-    return f"sum by ({subject.labels})" if subject.by else "sum"
-
-
-def _increase(subject: Subject, window: float) -> str:
-    return f"{_sum(subject)} (increase({_name(subject)}[{_time(window)}]))"
-
-
-def _time(seconds: float) -> str:
-    return section.duration(seconds)
-
-
-def _number(value: float) -> str:
-    return f"{value:g}" if value != round(value) else f"{value:.0f}"
-
-
-_TYPES: Final[Mapping[str, Callable[[reading.Rule, Subject], Draft]]] = {
+_TYPES: Final[Mapping[str, Callable[[reading.Rule, drafts.Subject], drafts.Draft]]] = {
     "any": _any,
     "blacklist": _blacklist,
     "whitelist": _whitelist,

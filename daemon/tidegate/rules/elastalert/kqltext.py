@@ -11,6 +11,7 @@ _SPECIAL = re.compile(r'([\\():<>"*{}])')
 _KEYWORD = re.compile(r"(?i)\b(and|or|not)\b")
 _PHRASE = re.compile(r'\\.|"(?:[^"\\]|\\.)*"')
 _GROUP = re.compile(r"\([^()]*\)")
+_SPACE = re.compile(r"\s")
 _SUFFIX = re.compile(r"\.(keyword|raw)\Z")
 
 
@@ -27,12 +28,13 @@ def quoted(value: object) -> str:
 
 def escaped(text: str) -> str:
     """A text without meaning of its own."""
-    return _KEYWORD.sub(r"\\\1", _SPECIAL.sub(r"\\\1", text))
+    bare = _KEYWORD.sub(r"\\\1", _SPECIAL.sub(r"\\\1", text))
+    return _SPACE.sub(lambda found: "\\ " if found[0] == " " else f"\\u{ord(found[0]):04x}", bare)
 
 
 def pattern(text: str) -> str:
     """A text in which `*` stands for anything."""
-    return "*".join(escaped(part).replace(" ", "\\ ") for part in text.split("*"))
+    return "*".join(escaped(part) for part in text.split("*"))
 
 
 def every(parts: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tidegate.model import section
-from tidegate.rules.elastalert import kinds, reading
+from tidegate.rules.elastalert import drafts, reading
 
 RECEIVERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "slack": {"slack_configs": [{"api_url_file": "slack.url", "channel": "#alerts"}]},
@@ -61,7 +61,7 @@ def of(rule: reading.Rule, known: Mapping[str, str]) -> Telling:
     elif aggregation is not None:
         found.lost.append((("aggregation",), "a time table for messages has no counterpart"))
     if keys := rule.names("aggregation_key"):
-        found.route["group_by"] = f"[{', '.join(known.get(key, kinds.label(key)) for key in keys)}]"
+        found.route["group_by"] = f"[{', '.join(known.get(key, drafts.label(key)) for key in keys)}]"
     return found
 
 

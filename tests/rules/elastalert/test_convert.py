@@ -106,6 +106,38 @@ CASES = {
         [lines("5m", "5s", 10, **{"user.name": "a"}), lines("20m", "5s", 10)],
         {"5m10s": 0, "7m": 1, "12m": 0, "22m": 0},
     ),
+    **{
+        f"metric_aggregation of {function}": (
+            (
+                "type: metric_aggregation\nmetric_agg_key: event.duration\nbuffer_time: {minutes: 5}\n"
+                f"max_threshold: {threshold}\nmetric_agg_type: {function}"
+            ),
+            [
+                lines("5m", "5s", 10, **{"event.duration": "100"}),
+                lines("15m", "5s", 10, **{"event.duration": "700"}),
+            ],
+            {"7m": 0, "17m": 1, "29m": 0},
+        )
+        for function, threshold in (
+            ("avg", 300),
+            ("sum", 4000),
+            ("max", 300),
+            ("min", 300),
+            ("percentiles\npercentile_range: 95", 400),
+        )
+    },
+    "spike_aggregation": (
+        (
+            "type: spike_aggregation\nmetric_agg_key: event.duration\nmetric_agg_type: avg\nspike_height: 3\nspike_type: up\n"
+            "buffer_time: {minutes: 5}"
+        ),
+        [
+            lines("0s", "5s", 120, **{"event.duration": "100"}),
+            lines("10m", "5s", 60, **{"event.duration": "700"}),
+            lines("15m", "5s", 120, **{"event.duration": "700"}),
+        ],
+        {"9m": 0, "14m": 1, "24m": 0},
+    ),
     "percentage_match": (
         (
             "type: percentage_match\nmatch_bucket_filter: [{term: {outcome: success}}]\nmin_percentage: 95\n"
@@ -142,8 +174,13 @@ def test_each_type_fires_when_it_should(tmp_path: pathlib.Path, name: str) -> No
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("type: metric_aggregation\nmetric_agg_key: a\nmetric_agg_type: avg\nmax_threshold: 1", 8, "`avg`"),
-        ("type: spike_aggregation\nmetric_agg_type: sum", 7, "`sum`"),
+        ("type: metric_aggregation\nmetric_agg_key: a\nmetric_agg_type: median\nmax_threshold: 1", 8, "`median`"),
+        ("type: spike_aggregation\nmetric_agg_type: value_count\nmetric_agg_key: a", 7, "`value_count`"),
+        (
+            "type: spike_aggregation\nmetric_agg_type: sum\nmetric_agg_key: a\nspike_height: 2\nspike_type: sideways",
+            10,
+            "no direction",
+        ),
         ("type: my.module.Rule", 6, "my.module.Rule"),
         ("type: frequency\nnum_events: 5", 2, "`timeframe` is missing"),
         ("type: frequency\nnum_events: many\ntimeframe: {hours: 1}", 7, "no number"),
@@ -289,4 +326,4 @@ def test_the_examples_of_the_page_are_what_the_command_writes(tmp_path: pathlib.
 
 def test_the_page_shows_every_type_that_can_be_converted() -> None:
     shown = {name for title, _ in EXAMPLES for name in title.split(" and ")}
-    assert shown == set(kinds._TYPES) - {"spike_aggregation"}
+    assert shown == set(kinds._TYPES)

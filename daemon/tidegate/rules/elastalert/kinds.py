@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tidegate.rules.elastalert import drafts, kqltext, querydsl, reading
+from tidegate.rules.elastalert import drafts, kqltext, querydsl, reading, values
 
 WINDOW: Final = 900.0
 """ElastAlert2's `buffer_time` when neither the rule nor its settings give one."""
@@ -160,13 +160,15 @@ def _percentage(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
 
 def _aggregation(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     function, field = str(rule.need("metric_agg_type")), str(rule.need("metric_agg_key"))
-    if function not in ("value_count", "cardinality"):
-        what = f"`{function}` of a field has no counterpart: log metrics count lines"
-        raise reading.NotConvertedError(what, ("metric_agg_type",), "expose the number as a metric, where it is made")
     if rule.take("metric_agg_script") is not None:
         raise reading.NotConvertedError("scripts have no counterpart", ("metric_agg_script",))
     window = _window(rule)
     rule.take("metric_format_string")
+    if function in values.FUNCTIONS:
+        of = values.of(rule, subject, function, field, window)
+        return of.draft(_sides(rule, of.now, "min_threshold", "max_threshold"))
+    if function not in ("value_count", "cardinality"):
+        raise reading.NotConvertedError(f"`{function}` of a field has no counterpart", ("metric_agg_type",))
     if function == "cardinality":
         over = drafts.over("count", subject)
         subject = dataclasses.replace(subject, by={**subject.by, drafts.label(field): drafts.bare(field)})
@@ -180,9 +182,26 @@ def _aggregation(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
     return draft
 
 
-def _spike_aggregation(rule: reading.Rule, _subject: drafts.Subject) -> drafts.Draft:
-    what = f"a spike of `{rule.need('metric_agg_type')}` has no counterpart: log metrics count lines"
-    raise reading.NotConvertedError(what, ("metric_agg_type",), "expose the number as a metric, where it is made")
+def _spike_aggregation(rule: reading.Rule, subject: drafts.Subject) -> drafts.Draft:
+    function, field = str(rule.need("metric_agg_type")), str(rule.need("metric_agg_key"))
+    if function not in values.FUNCTIONS:
+        raise reading.NotConvertedError(f"a spike of `{function}` has no counterpart", ("metric_agg_type",))
+    if rule.take("metric_agg_script") is not None:
+        raise reading.NotConvertedError("scripts have no counterpart", ("metric_agg_script",))
+    window = rule.seconds("timeframe", _window(rule))
+    of = values.of(rule, subject, function, field, window)
+    height, direction = drafts.number(rule.number("spike_height")), str(rule.need("spike_type"))
+    sides = {"up": f"{of.now} >= {height} * ({of.before})", "down": f"{of.now} <= ({of.before}) / {height}"}
+    if direction not in (*sides, "both"):
+        raise reading.NotConvertedError(f"{direction!r} is no direction", ("spike_type",))
+    spikes = list(sides.values()) if direction == "both" else [sides[direction]]
+    least = [
+        f" and {value} >= {drafts.number(rule.number(name))}"
+        for name, value in (("threshold_cur", of.now), ("threshold_ref", of.before))
+        if rule.take(name) is not None
+    ]
+    rule.take("min_doc_count")
+    return of.draft(" or ".join(f"({one}{''.join(least)})" for one in spikes) if least else " or ".join(spikes))
 
 
 def _window(rule: reading.Rule) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pathlib
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.faults import fake
 from tests.logs.inputs import peers
+from tidegate.kit import telemetry
+from tidegate.logs.inputs import addresses, instruments
 from tidegate.model import problems, settings
 
 
@@ -154,3 +157,35 @@ async def test_redaction_and_limits_of_what_is_sent(tmp_path: pathlib.Path) -> N
         (card,) = [each["message"] for each in it.documents() if "seq=a-1" in each["message"]]
         assert card == "card [redacted:card] seq=a-1"
         assert it.metric("redacted_total", rule="card") == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_connection_that_comes_as_its_listener_goes_is_closed(*, late: bool) -> None:
+    """Cancelled before it was looked at, or handed over after the end: the sender must see an end, and send elsewhere."""
+    limits = addresses.Connections("x", 10, instruments.Instruments(telemetry.Registry()))
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("it is not served")
+
+    accept = limits.serving(never)
+    ended = asyncio.Event()
+
+    async def handed_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if late:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+        accept(reader, writer)
+        for task in limits._tasks:
+            task.cancel()
+        ended.set()
+
+    server = await asyncio.start_server(handed_over, "127.0.0.1", 0, start_serving=False)
+    serving = asyncio.create_task(limits.until_cancelled(server))
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    await ended.wait()
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)

@@ -77,10 +77,21 @@ class Connections:
 
         return accept
 
+    async def listen(
+        self, serve: Serve, address: str, context: ssl.SSLContext | None, handshake: float
+    ) -> asyncio.Server:
+        """A listener that does not serve yet. Raises `OSError` when the address cannot be had."""
+        host, port = split(address)
+        timeout = handshake if context else None
+        taken = self.serving(serve)
+        return await asyncio.start_server(
+            taken, host, port, ssl=context, ssl_handshake_timeout=timeout, start_serving=False
+        )
+
     async def until_cancelled(self, server: asyncio.Server) -> None:
         """Serve until cancelled; then close the listener, and every connection.
 
-        The listener comes with `start_serving=False`: cancelled while it starts to serve by itself, it would stay open.
+        Only here it begins to: a listener that is cancelled while it starts to serve by itself would stay open.
         """
         try:
             await server.start_serving()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import tidegate
-from tidegate import agentplan, schedule, sources
+from tidegate import agentplan, reloads, schedule, sources
 from tidegate.api import bare, server
 from tidegate.kit import clock as clock_
 from tidegate.kit import lag, tasks, telemetry, watch
@@ -44,6 +45,7 @@ class Agent:
         self.registry = telemetry.Registry()
         self.plan = agentplan.make(path, environ)
         given, loaded = self.plan.settings, self.plan.loaded
+        self._reloads = reloads.Reloads(self.registry)
         self.supervisor = tasks.Supervisor(self.clock, self.registry)
         self.schedule = schedule.Scheduler(self.clock, self.registry)
         self.lag = lag.LoopLag(self.registry)
@@ -111,25 +113,35 @@ class Agent:
 
     async def reload(self) -> None:
         """Take inputs, log metrics, nodes and keys as they are now. Raises `ConfigError`, with the old ones in force."""
-        fresh = await asyncio.to_thread(agentplan.make, self._path, self._environ)
-        if self.bulk and fresh.settings.logs.elasticsearch != self.plan.settings.logs.elasticsearch:
-            self.bulk.reconfigure(fresh.settings.logs.elasticsearch)
-        self.inputs.reload(fresh.settings.logs)
-        self.shipper.set_inputs(fresh.settings.logs.inputs)
+        try:
+            fresh = await asyncio.to_thread(agentplan.make, self._path, self._environ)
+            self._apply(fresh)
+        except problems.ConfigError as error:
+            self._reloads.refused()
+            self._log.error("configuration refused, the old one stays", problems=str(error))
+            raise
+        for name in reloads.process(self.plan.settings, fresh.settings):
+            self._log.warning("a change needs a restart", setting=name)
+        self.plan = fresh
+        self._reloads.taken()
+        self._log.info("configuration taken")
+
+    def _apply(self, fresh: agentplan.Plan) -> None:
+        given = fresh.settings.logs
+        if self.bulk and given.elasticsearch != self.plan.settings.logs.elasticsearch:
+            self.bulk.reconfigure(given.elasticsearch)
+        self.inputs.reload(given)
+        self.shipper.set_inputs(given.inputs)
         self.counters.set_metrics(fresh.logs.log_metrics)
         self.detectors.set_detectors(fresh.logs.log_detectors)
-        self.plan = fresh
 
     async def _watch(self) -> None:
         patterns = sources.watched(self.plan.loaded, self._path)
         before = await asyncio.to_thread(watch.digest, patterns)
         while True:
             before = await watch.changed(patterns, before, self.clock)
-            try:
+            with contextlib.suppress(problems.ConfigError):  # said and counted by reload
                 await self.reload()
-                self._log.info("configuration taken")
-            except problems.ConfigError as error:
-                self._log.error("configuration refused, the old one stays", problems=str(error))
 
     def _lag(self) -> float:
         return self.shipper.lag()

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import tidegate
-from tidegate import notice, packs, schedule, sources
+from tidegate import notice, packs, reloads, schedule, sources
 from tidegate import plan as plan_
 from tidegate.alerts import book as book_
 from tidegate.alerts import dispatch, silences
@@ -128,18 +128,14 @@ class App:
             fresh = await asyncio.to_thread(plan_.make, self._path, self._environ, self.engine, self.clock)
             self._apply(fresh)
         except (problems.ConfigError, problems.QueryError) as error:
-            self._reloads.labels("refused").inc()
-            self._reload_ok.set(0)
-            self._reload_failed = True
+            self._reloads.refused()
             self._log.error("configuration refused, the old one stays", problems=str(error))
             raise error if isinstance(error, problems.ConfigError) else _as_config(error) from None
         for name in notice.restarts(self.plan.settings, fresh.settings):
             self._log.warning("a change needs a restart", setting=name)
         self.plan = fresh
         self._discovering.set()
-        self._reloads.labels("taken").inc()
-        self._reload_ok.set(1)
-        self._reload_failed = False
+        self._reloads.taken()
         self._log.info("configuration taken", rules=sum(len(group.rules) for group in fresh.rules.groups))
 
     # --- building ------------------------------------------------------------------------------------------------
@@ -265,7 +261,7 @@ class App:
             resolve_timeout=given.alerts.global_.resolve_timeout,
             receivers=tuple(receiver.name for receiver in given.alerts.receivers),
             configuration=lambda: shown.text(self.plan.settings),
-            reload_failed=lambda: self._reload_failed,
+            reload_failed=lambda: self._reloads.failed,
             runbook=packs.read_runbook,
             retention=given.scrape.retention,
             started_at=self.clock.now(),
@@ -278,19 +274,10 @@ class App:
         telemetry.Gauge("tidegate_build_info", "Always 1.", ["version"], registry=self.registry).labels(
             tidegate.__version__
         ).set(1)
-        self._reload_ok = telemetry.Gauge(
-            "tidegate_config_last_reload_successful",
-            "Whether the newest configuration is in force.",
-            registry=self.registry,
-        )
-        self._reload_ok.set(1)
-        self._reloads = telemetry.Counter(
-            "tidegate_config_reloads", "Reloads of the configuration.", ["outcome"], registry=self.registry
-        )
+        self._reloads = reloads.Reloads(self.registry)
         self._lookups_failed = telemetry.Counter(
             "tidegate_discovery_failures", "Looks for targets that went wrong.", ["kind"], registry=self.registry
         )
-        self._reload_failed = False
         self._discovering = asyncio.Event()
 
     # --- running -------------------------------------------------------------------------------------------------

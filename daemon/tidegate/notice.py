@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tidegate
 from tidegate import plan as plan_
+from tidegate import reloads
 from tidegate.logs.outputs import build
 from tidegate.model import settings
 
@@ -31,18 +32,10 @@ def greeting(plan: plan_.Plan, url: str, *, embedded: bool) -> str:
 def restarts(before: settings.Settings, after: settings.Settings) -> Sequence[str]:
     """The settings that changed and are only taken at a start."""
     pairs = (
-        ("data_dir", before.data_dir, after.data_dir),
-        ("web.listen", before.web.listen, after.web.listen),
         ("state", before.state, after.state),
         ("scrape.retention", before.scrape.retention, after.scrape.retention),
         ("scrape.series_limit", before.scrape.series_limit, after.scrape.series_limit),
         ("rules.experimental_promql", before.rules.experimental_promql, after.rules.experimental_promql),
         ("logs.elasticsearch", before.logs.elasticsearch, after.logs.elasticsearch),
-        ("logs.logstash", before.logs.logstash, after.logs.logstash),
-        ("logs.otlp", before.logs.otlp, after.logs.otlp),
-        ("logs.cloudwatch", before.logs.cloudwatch, after.logs.cloudwatch),
-        ("logs.google", before.logs.google, after.logs.google),
-        ("logs.azure", before.logs.azure, after.logs.azure),
-        ("logs.file", before.logs.file, after.logs.file),
     )
-    return [name for name, old, new in pairs if old != new]
+    return [*reloads.process(before, after), *(name for name, old, new in pairs if old != new)]

@@ -18,6 +18,8 @@ def watched(loaded: config.Loaded, path: pathlib.Path | None) -> list[str]:
     own += [str(each) for each in loaded.files]
     own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.scrape.config_files]
     own += [str(loaded.resolve(pattern)) for pattern in loaded.settings.probes.config_files]
+    received = (one for _, _, one in loaded.settings.logs.receive.named())
+    own += [glob.escape(str(loaded.resolve(name))) for one in received for name in one.tls_files]
     return own + [str(loaded.resolve(pattern)) for pattern in loaded.settings.rules.files]
 
 

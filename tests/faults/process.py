@@ -25,6 +25,8 @@ PATIENCE = 60.0
 class Process(oracle.Oracle):
     """One agent; may be killed, told to stop, and started again."""
 
+    keeps = True
+
     def __init__(self, folder: pathlib.Path, url: str, server: fake.Elasticsearch, **logs: Any) -> None:
         super().__init__(folder)
         self.server = server

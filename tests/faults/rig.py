@@ -19,6 +19,8 @@ from tidegate.model import ports, settings
 class Rig(oracle.Oracle):
     """One shipper over a folder; may be stopped, killed and started again."""
 
+    keeps = True
+
     def __init__(self, folder: pathlib.Path, time: ports.Clock | None = None, **logs: Any) -> None:
         super().__init__(folder)
         self.data = folder / "data"

@@ -302,7 +302,8 @@ async def test_inode_reuse_under_another_name(tmp_path: pathlib.Path, *, down: b
     if down:
         it.start()
     await it.stored()
-    it.report(f"inode reuse while {'down' if down else 'up'}, under another name", by="lost_bytes_total")
+    case = "inode reuse while down, under another name" if down else "inode reuse while up, under another name"
+    it.report(case, by="lost_bytes_total")
     assert it.counted("lost_bytes_total") == 0
     told = {(document["log"]["file"]["path"], document["message"].split("=")[1][:3]) for document in it.documents()}
     assert told == {(str(old), "old"), (str(new), "new")}

@@ -523,7 +523,7 @@ async def test_elasticsearch_gone(
     monkeypatch.setattr(agent, "SAVE_INTERVAL", max(1.0, seconds / 1000))  # a day of saving each second takes too long
     time = clock.LoopClock()
     it = rig.Rig(
-        tmp_path, time, poll_interval=max(1.0, seconds / 1000), elasticsearch={"bulk_bytes": 50_000, "concurrency": 1}
+        tmp_path, time, poll_interval=max(1.0, seconds / 1000), elasticsearch={"bulk_bytes": 10_000, "concurrency": 1}
     )
     begun = time.now()
     gone = fake.Answer(0, b"", cut=True)
@@ -532,7 +532,7 @@ async def test_elasticsearch_gone(
     for part in range(5):
         it.write("app.log", range(part * 1000, part * 1000 + 1000))
         await time.sleep(seconds / 5)
-    most = 50_000 * 4 + 2_000_000
+    most = 10_000 * 4 + 2_000_000
     assert it.metric("in_flight_bytes") < most  # memory is bounded: files are the spool
     while it.written - it.names().keys():
         await time.sleep(seconds / 1000)

@@ -34,7 +34,7 @@ async def test_sigkill_twenty_times_under_writing(tmp_path: pathlib.Path) -> Non
         it.start()
         await it.until((tmp_path / "data/logs/checkpoint.json").exists)  # what nobody ever saw cannot be found again
         for turn in range(20):
-            await asyncio.sleep(rnd.random() * 1.5)
+            await asyncio.sleep(rnd.random())
             it.kill()
             (tmp_path / "app.log").rename(tmp_path / f"app.log.{turn}")
             await it.until((tmp_path / "app.log").exists)

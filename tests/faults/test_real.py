@@ -12,8 +12,9 @@ import subprocess
 import tempfile
 import urllib.error
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent import futures
+from typing import Any, TypeAlias
 
 import orjson
 import pytest
@@ -28,6 +29,8 @@ MODULE = conftest.SHARED / "elasticsearch/probe-root"
 
 class Real(process.Process):
     """An agent before a real server, with a data stream of its own."""
+
+    keeps = False
 
     def __init__(self, folder: pathlib.Path, server: elasticsearch.Server, **more: Any) -> None:
         self.real = server
@@ -105,25 +108,24 @@ def template(server: elasticsearch.Server, **more: object) -> None:
 FLAVOURS = (elasticsearch.ELASTICSEARCH, elasticsearch.OPENSEARCH)
 
 
-@pytest.fixture(scope="module", params=FLAVOURS, ids=lambda flavour: flavour.title)
-def server(request: pytest.FixtureRequest) -> Iterator[elasticsearch.Server]:
-    """A server of our own, since it is killed and blocked; on a port that stays the same."""
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[elasticsearch.Server]]:
+    """Servers of our own, since they are killed and blocked; on ports that stay the same. Started side by side."""
     try:
-        made = elasticsearch.Server({"http.port": process.free_port()}, request.param)
+        with futures.ThreadPoolExecutor() as pool:
+            made = list(pool.map(_started, FLAVOURS))
     except cache.UnavailableError as error:
         conftest.unavailable(str(error))
         raise
+    yield made
+    for each in made:
+        each.stop()
+
+
+def _started(flavour: elasticsearch.Flavour) -> elasticsearch.Server:
+    made = elasticsearch.Server({"http.port": process.free_port()}, flavour)
     template(made)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def it(tmp_path: pathlib.Path, server: elasticsearch.Server) -> Iterator[Real]:
-    """An agent that is not started yet."""
-    made = Real(tmp_path, server)
-    yield made
-    made.kill()
+    return made
 
 
 async def writing(it: Real, numbers: range, name: str = "app.log", pause: float = 0.01) -> None:
@@ -133,7 +135,7 @@ async def writing(it: Real, numbers: range, name: str = "app.log", pause: float 
         await asyncio.sleep(pause)
 
 
-async def test_rotation(it: Real) -> None:
+async def rotation(it: Real) -> None:
     it.start()
     it.write("app.log", range(9000, 9010))
     await it.stored()  # what was rotated before the first start is nobody's
@@ -145,14 +147,21 @@ async def test_rotation(it: Real) -> None:
     await it.report("rotation, real server")
 
 
-@pytest.mark.parametrize("case", ["server killed and started again", "server stopped and started again"])
-async def test_server_away(it: Real, case: str) -> None:
+async def server_killed(it: Real) -> None:
+    await _away(it, it.real.kill, "server killed and started again")
+
+
+async def server_stopped(it: Real) -> None:
+    await _away(it, it.real.end, "server stopped and started again")
+
+
+async def _away(it: Real, end: Callable[[], None], case: str) -> None:
     it.start()
     it.write("app.log", range(9000, 9010))
     await it.stored()
     writer = asyncio.create_task(writing(it, range(6000), pause=0.02))
     await it.until(lambda: it.count() > 500, pause=0.25)
-    await asyncio.to_thread(it.real.kill if "killed" in case else it.real.end)
+    await asyncio.to_thread(end)
     await asyncio.sleep(0.5)
     await asyncio.to_thread(it.real.start)
     await writer
@@ -160,7 +169,7 @@ async def test_server_away(it: Real, case: str) -> None:
     await it.report(case, "elasticsearch_retried_total")
 
 
-async def test_block(it: Real) -> None:
+async def block(it: Real) -> None:
     it.start()
     it.write("app.log", range(1000))
     await it.stored()
@@ -172,7 +181,7 @@ async def test_block(it: Real) -> None:
     await it.report("read-only-allow-delete block set and cleared", "elasticsearch_retried_total")
 
 
-async def test_rollover(it: Real) -> None:
+async def rollover(it: Real) -> None:
     """Without a try of unknown outcome at the same time, a rollover doubles nothing."""
     it.start()
     it.write("app.log", range(9000, 9010))
@@ -186,7 +195,7 @@ async def test_rollover(it: Real) -> None:
     await it.report("rollover under writing", "elasticsearch_rolled_over_total")
 
 
-async def test_mapping_conflict(it: Real) -> None:
+async def mapping_conflict(it: Real) -> None:
     """A field that is mapped as a number refuses a text: those lines are kept, with the reason, and counted."""
     it.write("app.log", range(1))
     it.start()
@@ -204,7 +213,7 @@ async def test_mapping_conflict(it: Real) -> None:
     assert {orjson.loads(row)["status"] for row in letters} == {400}
 
 
-async def test_dotted_labels(it: Real) -> None:
+async def dotted_labels(it: Real) -> None:
     it.start()
     with (it.folder / "app.log").open("w") as file:
         for number in range(100):
@@ -214,6 +223,34 @@ async def test_dotted_labels(it: Real) -> None:
     await it.stored()
     await it.report("app beside app.kubernetes.io/name, real server", "dead_letters_total")
     assert (await it.metrics()).get("dead_letters_total", 0) == 0
+
+
+Case: TypeAlias = Callable[[Real], Coroutine[Any, Any, None]]
+CASES: tuple[Case, ...] = (
+    rotation,
+    server_killed,
+    server_stopped,
+    block,
+    rollover,
+    mapping_conflict,
+    dotted_labels,
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_each_server(tmp_path: pathlib.Path, servers: list[elasticsearch.Server], case: Case) -> None:
+    """The same on every server, side by side."""
+    agents = []
+    for server in servers:
+        (tmp_path / server.flavour.kind).mkdir()
+        agents.append(Real(tmp_path / server.flavour.kind, server))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for it in agents:
+                group.create_task(case(it))
+    finally:
+        for it in agents:
+            it.kill()
 
 
 # --- with API keys and a failure store, which the distribution for integration tests has only with a module more ------

@@ -13,8 +13,8 @@ import pytest
 
 from tests.faults import fake, fronts, oracle
 from tests.logs.inputs import peers
-from tidegate import agent
-from tidegate.model import problems
+from tidegate import agent, reloads
+from tidegate.model import problems, settings
 
 TURNS = 100
 TOKENS = ("Bearer one", "Bearer two")
@@ -149,7 +149,35 @@ async def test_a_configuration_that_is_refused_changes_nothing(tmp_path: pathlib
                 await it.agent.reload()
             assert all(each.line for each in caught.value.problems)
             assert it.agent.plan is before
+            assert good(it) == 0
         it.write("app.log", range(10, 20), form="json")
         await it.stored()
         assert {each["labels"]["turn"] for each in it.documents()} == {"0"}
+        it.settings(0)
+        await it.agent.reload()
+        assert good(it) == 1
+        assert it.agent.registry.get_sample_value("tidegate_config_reloads_total", {"outcome": "refused"}) == 4
         it.judge("configuration refused", 0, "")
+
+
+def good(it: Whole) -> float | None:
+    return it.agent.registry.get_sample_value("tidegate_config_last_reload_successful")
+
+
+def test_what_needs_a_restart_is_named() -> None:
+    def given(**logs: Any) -> settings.Settings:
+        return settings.Settings.model_validate({"logs": logs})
+
+    before = given(elasticsearch={"urls": ["http://a"]}, inputs=[{"paths": ["a"]}])
+    after = given(
+        elasticsearch={"urls": ["http://b"], "bulk_bytes": 5000},
+        inputs=[{"paths": ["b"]}],
+        receive={"http": {"in": {}}},
+        logstash={"url": "http://c"},
+        poll_interval="1s",
+    )
+    assert reloads.process(before, before) == []
+    assert reloads.process(before, after) == ["logs.logstash", "logs.poll_interval", "logs.elasticsearch.bulk_bytes"]
+    assert reloads.process(before, settings.Settings(data_dir="x")) == [
+        "data_dir",
+    ]

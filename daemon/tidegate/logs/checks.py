@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tidegate.kit import yamlfile
 from tidegate.logs.formats import choice
@@ -23,10 +23,8 @@ def found(given: settings.Logs, document: yamlfile.Document) -> list[problems.Pr
     for number, one in enumerate(given.inputs):
         at = ("logs", "inputs", number)
         wrong += [*_common(one, document, at), *_parsing(one, document, at)]
-    groups: Sequence[tuple[str, Mapping[str, receiving.Received]]] = list(given.receive)
-    for kind, group in groups:
-        for name, received in group.items():
-            wrong += _common(received, document, ("logs", "receive", kind, name))
+    for kind, name, received in given.receive.named():
+        wrong += _common(received, document, ("logs", "receive", kind, name))
     return wrong
 
 

@@ -6,6 +6,7 @@ The docstring under a field is its documentation, as in `settings`.
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import pydantic
@@ -38,6 +39,11 @@ class ServerTls(Section):
     client_ca_file: str = ""
     """Senders must show a certificate that one of these signed. Empty: they need none."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.cert_file, self.key_file, *([self.client_ca_file] if self.client_ca_file else []))
+
 
 class Received(Section):
     """What every input has that lines are sent to."""
@@ -64,6 +70,12 @@ class Received(Section):
     """Sampling and rate limits. They count when lines are shipped, so what is acknowledged is not held up by them."""
     spool: Spool = Spool()
     """Where lines wait until they are stored."""
+
+    @property
+    def tls_files(self) -> tuple[str, ...]:
+        """The files of its certificates."""
+        tls = getattr(self, "tls", None)
+        return tls.files if isinstance(tls, ServerTls) else ()
 
 
 class Syslog(Received):
@@ -160,3 +172,10 @@ class Receive(Section):
     """Elasticsearch's `_bulk`, for Filebeat, Fluent Bit, Vector, rsyslog and the like."""
     journald: dict[Name, Journald] = pydantic.Field(default={})
     """The systemd journal."""
+
+    def named(self) -> Iterator[tuple[str, str, Received]]:
+        """Each input with its kind and its name."""
+        groups: list[tuple[str, Mapping[str, Received]]] = list(self)
+        for kind, group in groups:
+            for name, one in group.items():
+                yield kind, name, one

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import pathlib
+import ssl
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.faults import fake
-from tests.logs.inputs import peers
+from tests.logs.inputs import peers, test_syslog
+from tidegate import sources
+from tidegate.kit import config, telemetry
+from tidegate.logs.inputs import addresses, instruments
 from tidegate.model import problems, settings
 
 
@@ -57,6 +64,38 @@ async def test_a_changed_token_counts_at_once(tmp_path: pathlib.Path) -> None:
         await it.stored()
         assert it.verdict().strangers == 0
         assert it.metric("input_restarts_total", input="http-in") == 0
+
+
+async def test_a_renewed_certificate_is_shown_after_a_reload(tmp_path: pathlib.Path) -> None:
+    """With settings that did not change, as a renewal leaves them; the files are among those that are watched."""
+    old, new = trustme.CA(), trustme.CA()
+    tls = test_syslog.certificates(tmp_path, old, clients=False)
+    async with peers.running(tmp_path, peers.http(listen="127.0.0.1:0", tls=tls)) as it:
+        assert await trusts(old, await it.address("http-in"))
+        one = it.inputs.running["http-in"]
+        take(it, it.config.receive.model_dump())
+        assert it.inputs.running["http-in"] is one
+        test_syslog.certificates(tmp_path, new, clients=False)
+        take(it, it.config.receive.model_dump())
+        address = await it.address("http-in")
+        assert await trusts(new, address)
+        assert not await trusts(old, address)
+    path = tmp_path / "tidegate.yaml"
+    path.write_text(json.dumps({"logs": {"receive": {"http": {"in": {"tls": tls}}}}}))
+    assert {str(tmp_path / name) for name in tls.values()} <= set(sources.watched(config.load(path, {}), path))
+
+
+async def trusts(authority: trustme.CA, address: tuple[str, int]) -> bool:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    try:
+        _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname="localhost")
+    except ssl.SSLCertVerificationError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 @pytest.mark.parametrize(
@@ -154,3 +193,35 @@ async def test_redaction_and_limits_of_what_is_sent(tmp_path: pathlib.Path) -> N
         (card,) = [each["message"] for each in it.documents() if "seq=a-1" in each["message"]]
         assert card == "card [redacted:card] seq=a-1"
         assert it.metric("redacted_total", rule="card") == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_connection_that_comes_as_its_listener_goes_is_closed(*, late: bool) -> None:
+    """Cancelled before it was looked at, or handed over after the end: the sender must see an end, and send elsewhere."""
+    limits = addresses.Connections("x", 10, instruments.Instruments(telemetry.Registry()))
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("it is not served")
+
+    accept = limits.serving(never)
+    ended = asyncio.Event()
+
+    async def handed_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if late:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+        accept(reader, writer)
+        for task in limits._tasks:
+            task.cancel()
+        ended.set()
+
+    server = await asyncio.start_server(handed_over, "127.0.0.1", 0, start_serving=False)
+    serving = asyncio.create_task(limits.until_cancelled(server))
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    await ended.wait()
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import pathlib
 import ssl
@@ -56,31 +57,47 @@ class Connections:
         self._most = most
         self._metrics = metrics
         self._log = telemetry.logger("logs.inputs")
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def serving(self, serve: Serve) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         """A callback for `asyncio.start_server` that keeps to the limit and always closes what it was given."""
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._closed:  # accepted by the kernel before, and handed over after
+                writer.transport.abort()
+                return
             if len(self._tasks) >= self._most:
                 self._metrics.refused.labels(self._name, "connections").inc()
                 writer.transport.abort()
                 return
             task = asyncio.create_task(self._one(serve, reader, writer))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(functools.partial(self._gone, writer))
 
         return accept
+
+    async def listen(
+        self, serve: Serve, address: str, context: ssl.SSLContext | None, handshake: float
+    ) -> asyncio.Server:
+        """A listener that does not serve yet. Raises `OSError` when the address cannot be had."""
+        host, port = split(address)
+        timeout = handshake if context else None
+        taken = self.serving(serve)
+        return await asyncio.start_server(
+            taken, host, port, ssl=context, ssl_handshake_timeout=timeout, start_serving=False
+        )
 
     async def until_cancelled(self, server: asyncio.Server) -> None:
         """Serve until cancelled; then close the listener, and every connection.
 
-        The listener comes with `start_serving=False`: cancelled while it starts to serve by itself, it would stay open.
+        Only here it begins to: a listener that is cancelled while it starts to serve by itself would stay open.
         """
         try:
             await server.start_serving()
             await asyncio.get_running_loop().create_future()
         finally:
+            self._closed = True
             server.close()
             await tasks.cancel(*self._tasks)
 
@@ -96,5 +113,9 @@ class Connections:
             self._log.exception("a connection failed", input=self._name, reason=str(error))
         finally:
             gauge.dec()
-            if not writer.is_closing():
-                writer.transport.abort()
+
+    def _gone(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        """Close what a task leaves open, also one that was cancelled before it began."""
+        self._tasks.discard(task)
+        if not writer.is_closing():
+            writer.transport.abort()

@@ -6,7 +6,6 @@ Apart from the inputs themselves, so that `tidegate check` need not load what on
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping, Sequence
 
 from tidegate.kit import yamlfile
 from tidegate.logs.inputs import addresses
@@ -18,18 +17,16 @@ def problems_of(
 ) -> list[problems.Problem]:
     """Every problem, with its place when the document is given."""
     found = []
-    groups: Sequence[tuple[str, Mapping[str, receiving.Received]]] = list(config)
-    for kind, group in groups:
-        for name, one in group.items():
-            if isinstance(one, receiving.Syslog | receiving.Http):
-                for code, field, text, hint in _wrong(one, folder):
-                    path = ("logs", "receive", kind, name, field)
-                    summary = f"{kind} input `{name}`: {text}"
-                    found.append(
-                        document.problem(code, summary, path, hint=hint)
-                        if document
-                        else problems.Problem(code, summary, hint=hint)
-                    )
+    for kind, name, one in config.named():
+        if isinstance(one, receiving.Syslog | receiving.Http):
+            for code, field, text, hint in _wrong(one, folder):
+                path = ("logs", "receive", kind, name, field)
+                summary = f"{kind} input `{name}`: {text}"
+                found.append(
+                    document.problem(code, summary, path, hint=hint)
+                    if document
+                    else problems.Problem(code, summary, hint=hint)
+                )
     return found
 
 

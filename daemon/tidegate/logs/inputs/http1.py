@@ -95,17 +95,8 @@ class Server:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` when the address cannot be had."""
-        host, port = addresses.split(self._config.listen)
         limits = addresses.Connections(self._name, self._config.max_connections, self._metrics)
-        timeout = HANDSHAKE if self._context else None
-        server = await asyncio.start_server(
-            limits.serving(self._serve),
-            host,
-            port,
-            ssl=self._context,
-            ssl_handshake_timeout=timeout,
-            start_serving=False,
-        )
+        server = await limits.listen(self._serve, self._config.listen, self._context, HANDSHAKE)
         self.address = server.sockets[0].getsockname()[:2]
         await limits.until_cancelled(server)
 

@@ -7,11 +7,12 @@ shipped to its end.
 from __future__ import annotations
 
 import asyncio
+import glob
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from tidegate.kit import tasks, telemetry
+from tidegate.kit import tasks, telemetry, watch
 from tidegate.logs.inputs import base, belongings, check, instruments, making, spool
 from tidegate.logs.read import checkpoint
 from tidegate.model import ports, problems, receiving, settings
@@ -49,6 +50,8 @@ class Inputs:
         self.running: dict[str, base.Input] = {}
         """Each input by the same name."""
         self._configs: dict[str, receiving.Received] = {}
+        self._known: dict[str, str] = {}
+        """What the files of its certificates held, by input."""
         self._readings: dict[str, settings.LogInput] = {}
         self._tasks: dict[str, tuple[base.Input | None, asyncio.Task[None]]] = {}
         self._changed = asyncio.Event()
@@ -67,11 +70,16 @@ class Inputs:
 
     def reload(self, config: settings.Logs) -> None:
         """Receive by other settings from now on. Raises `ConfigError`, with the old ones in force."""
-        wanted = dict(_named(config.receive))
+        wanted = {f"{kind}-{name}": one for kind, name, one in config.receive.named()}
         found = check.problems_of(config.receive, self._folder)
         if found:
             raise problems.ConfigError(found)
-        changed = {name: one for name, one in wanted.items() if self._configs.get(name) != one}
+        certificates = {name: self._certificates(one) for name, one in wanted.items()}
+        changed = {
+            name: one
+            for name, one in wanted.items()
+            if (self._configs.get(name), self._known.get(name)) != (one, certificates[name])
+        }
         gone = self._configs.keys() - wanted.keys()
         spools = {name: self.spools.get(name) or self._spool(name, one.spool) for name, one in changed.items()}
         made = {name: self._made(spools[name], one) for name, one in changed.items()}
@@ -82,7 +90,7 @@ class Inputs:
         for name in gone:
             del self.running[name]
         self.running.update(made)
-        self._configs = wanted
+        self._configs, self._known = wanted, certificates
         self._changed.set()
 
     async def run(self, reader: Reader) -> None:
@@ -106,6 +114,9 @@ class Inputs:
             return making.make(base.Place(kept.name, kept, self._clock, self._metrics, longest), config, self._folder)
         except OSError as error:  # its files were right a moment ago
             raise problems.ConfigError([problems.Problem("logs-input-tls", f"`{kept.name}`: {error}")]) from None
+
+    def _certificates(self, config: receiving.Received) -> str:
+        return watch.digest([glob.escape(str(self._folder / name)) for name in config.tls_files])
 
     def _spool(self, name: str, config: receiving.Spool) -> spool.Spool:
         return spool.Spool(name, self._data / name, config, self._clock, self._metrics)
@@ -160,11 +171,3 @@ class Inputs:
                 await self._clock.sleep(tasks.backoff(attempt))
             else:
                 return
-
-
-def _named(config: receiving.Receive) -> Iterator[tuple[str, receiving.Received]]:
-    """Each input by `<kind>-<name>`."""
-    groups: Sequence[tuple[str, Mapping[str, receiving.Received]]] = list(config)
-    for kind, group in groups:
-        for name, one in group.items():
-            yield f"{kind}-{name}", one

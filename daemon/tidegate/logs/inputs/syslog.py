@@ -83,17 +83,9 @@ class Streams:
 
     async def run(self) -> None:
         """Receive until cancelled."""
-        host, port = addresses.split(self._config.listen)
         limits = addresses.Connections(self._place.name, self._config.max_connections, self._place.metrics)
-        timeout = min(HANDSHAKE, self._config.idle_timeout or HANDSHAKE) if self._context else None
-        server = await asyncio.start_server(
-            limits.serving(self._serve),
-            host,
-            port,
-            ssl=self._context,
-            ssl_handshake_timeout=timeout,
-            start_serving=False,
-        )
+        handshake = min(HANDSHAKE, self._config.idle_timeout or HANDSHAKE)
+        server = await limits.listen(self._serve, self._config.listen, self._context, handshake)
         for each in server.sockets:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.address = server.sockets[0].getsockname()[:2]

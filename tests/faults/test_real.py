@@ -17,11 +17,14 @@ from concurrent import futures
 from typing import Any, TypeAlias
 
 import orjson
+import pydantic
 import pytest
 
 from tests import conftest
 from tests.faults import fake, process
 from tests.services import cache, elasticsearch
+from tidegate.logs.elasticsearch import keys
+from tidegate.model import settings
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(240)]
 MODULE = conftest.SHARED / "elasticsearch/probe-root"
@@ -338,6 +341,33 @@ async def test_key_revoked_and_replaced(tmp_path: pathlib.Path, keyed: elasticse
         assert encoded not in it.output.read_text()
     finally:
         it.kill()
+
+
+async def test_keys_that_setup_makes_can_do_their_work_and_nothing_more(
+    tmp_path: pathlib.Path, keyed: elasticsearch.Server
+) -> None:
+    """Against the server's own judgement: one ships and cannot read, the other reads and cannot ship."""
+    admin = settings.Elasticsearch(urls=(keyed.url,), username="admin", password=pydantic.SecretStr("admin-secret"))
+    await keys.make(admin, tmp_path)
+    header = {use: {"authorization": f"ApiKey {(tmp_path / f'{use}.key').read_text()}"} for use in ("ship", "read")}
+    document = {"@timestamp": "2026-01-02T03:04:05Z", "message": "made by a key"}
+    target = f"{keyed.url}/logs-keys-default"
+    elasticsearch.call("POST", f"{target}/_doc?op_type=create&refresh=true", document, keyed.headers)
+    elasticsearch.call("POST", f"{target}/_create/1?refresh=false", document, header["ship"])
+    elasticsearch.call("POST", f"{target}/_refresh", {}, keyed.headers)
+    found = elasticsearch.call("POST", f"{target}/_search", {}, header["read"])
+    assert found["hits"]["total"]["value"] == 2  # type: ignore[index]
+    for use, method, path in (
+        ("ship", "POST", "logs-keys-default/_search"),
+        ("ship", "DELETE", "_data_stream/logs-keys-default"),
+        ("ship", "POST", "metrics-keys-default/_doc"),
+        ("ship", "PUT", "_index_template/x"),
+        ("read", "POST", "logs-keys-default/_doc"),
+        ("read", "DELETE", "_data_stream/logs-keys-default"),
+        ("read", "POST", "metrics-keys-default/_search"),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            elasticsearch.call(method, f"{keyed.url}/{path}", document if path.endswith("_doc") else {}, header[use])
 
 
 async def test_failure_store(tmp_path: pathlib.Path, keyed: elasticsearch.Server) -> None:

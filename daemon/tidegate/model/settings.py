@@ -157,6 +157,10 @@ class Elasticsearch(Section):
     """gzip the bodies."""
     retention: Duration = 30 * 86400.0
     """How long the data streams keep lines; `tidegate setup elasticsearch` installs it."""
+    lifecycle: Literal["stream", "policy"] = "stream"
+    """What removes old lines: the data stream's own lifecycle, or a policy of index lifecycle management (ILM)."""
+    failure_store: bool = False
+    """Let `tidegate setup elasticsearch` switch on the failure store: what a stream cannot map is kept there."""
     bulk_bytes: int = 2 * 1024 * 1024
     """Size of one bulk body before compression, and of one batch for every other output."""
     bulk_delay: Duration = 0.5

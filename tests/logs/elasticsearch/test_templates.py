@@ -41,6 +41,7 @@ async def test_a_full_server() -> None:
     server = Server()
     report = await templates.install(CONFIG, dry_run=False, node_class=fronts.node(server))
     assert report == [
+        "ingest pipeline tidegate-logs: installed, writes `event.ingested`",
         "component template tidegate-logs: installed",
         "index template tidegate-logs: installed for logs-*-*, priority 150, kept for 1 days",
     ]
@@ -52,8 +53,8 @@ async def test_a_full_server() -> None:
 async def test_a_small_server_is_told_of() -> None:
     server = Server("wildcard", "match_only_text", "lifecycle", "ignore_dynamic_beyond_limit")
     report = await templates.install(CONFIG, dry_run=False, node_class=fronts.node(server))
-    assert "kept for ever" in report[1]
-    assert {line.split(";")[0] for line in report[2:]} == {
+    assert "kept for ever" in report[2]
+    assert {line.split(";")[0] for line in report[3:]} == {
         "left out: this server has no field type wildcard",
         "left out: this server has no field type match_only_text",
         "left out: this server has no `ignore_dynamic_beyond_limit` setting",
@@ -64,9 +65,59 @@ async def test_a_small_server_is_told_of() -> None:
 
 
 async def test_dry_run_prints_requests() -> None:
-    first, second = await templates.install(CONFIG, dry_run=True)
+    pipeline, first, second = await templates.install(CONFIG, dry_run=True)
+    assert pipeline.startswith("PUT /_ingest/pipeline/tidegate-logs\n{")
     assert first.startswith("PUT /_component_template/tidegate-logs\n{")
     assert orjson.loads(second.partition("\n")[2])["index_patterns"] == ["logs-*-*"]
+
+
+async def test_a_policy_instead_of_the_streams_own_lifecycle() -> None:
+    server = Server()
+    given = CONFIG.model_copy(update={"lifecycle": "policy", "failure_store": True})
+    report = await templates.install(given, dry_run=False, node_class=fronts.node(server))
+    assert report[1] == "lifecycle policy tidegate-logs: installed"
+    assert "kept for 1 days" in report[-1]
+    phases = server.puts["PUT /_ilm/policy/tidegate-logs"]["policy"]["phases"]  # type: ignore[index]
+    assert phases["delete"] == {"min_age": "86400s", "actions": {"delete": {}}}
+    template = server.puts["PUT /_index_template/tidegate-logs"]["template"]
+    index = template["settings"]["index"]  # type: ignore[index]
+    assert index["lifecycle"] == {"name": "tidegate-logs"}
+    assert index["final_pipeline"] == "tidegate-logs"
+    assert template["data_stream_options"] == {"failure_store": {"enabled": True}}  # type: ignore[index]
+    assert "lifecycle" not in template  # type: ignore[operator]
+    shown = await templates.install(given, dry_run=True)
+    assert [line.partition("\n")[0] for line in shown] == list(server.puts)
+
+
+async def test_a_server_without_policies_and_failure_store() -> None:
+    server = Server("data_stream_options")
+    given = CONFIG.model_copy(update={"failure_store": True})
+    report = await templates.install(given, dry_run=False, node_class=fronts.node(server))
+    assert report[-1] == "left out: this server has no failure store"
+    server = Server()
+    handle = server.handle
+    server.handle = lambda method, target, headers, body: (  # type: ignore[method-assign]
+        fake.error(400, "illegal_argument_exception", f"no handler found for uri [{target}] and method [PUT]")
+        if "/_ilm/" in target
+        else handle(method, target, headers, body)
+    )
+    given = CONFIG.model_copy(update={"lifecycle": "policy"})
+    with pytest.raises(problems.PermanentError, match="no index lifecycle management; set"):
+        await templates.install(given, dry_run=False, node_class=fronts.node(server))
+
+
+async def test_a_server_without_processors() -> None:
+    server = Server()
+    handle = server.handle
+    server.handle = lambda method, target, headers, body: (  # type: ignore[method-assign]
+        fake.error(400, "parse_exception", "No processor type exists with name [set]")
+        if "/_ingest/" in target
+        else handle(method, target, headers, body)
+    )
+    report = await templates.install(CONFIG, dry_run=False, node_class=fronts.node(server))
+    assert report[-1] == "left out: this server has no `set` processor, so `event.ingested` is not written"
+    index = server.puts["PUT /_index_template/tidegate-logs"]["template"]["settings"]["index"]  # type: ignore[index]
+    assert "final_pipeline" not in index
 
 
 async def test_refusals_and_silence() -> None:

@@ -8,6 +8,7 @@ instead.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from tidegate.logs.ecs import fields as fields_
@@ -140,19 +141,28 @@ def _known() -> dict[str, dict[str, Any]]:
     return {name: found[kind] for name, kind in fields_.KNOWN.items() if kind in found and name not in ours}
 
 
-def template(retention: float, *, lifecycle: bool = True) -> dict[str, Any]:
-    """The index template's body; `retention` in seconds. `logs@custom`, the users' own, is applied last."""
+def template(
+    retention: float, *, lifecycle: bool = True, index: Mapping[str, Any] | None = None, failure_store: bool = False
+) -> dict[str, Any]:
+    """The index template's body; `retention` in seconds, for the data stream lifecycle; `index` are further settings.
+
+    `logs@custom`, the users' own, is applied last.
+    """
     body: dict[str, Any] = {
         "index_patterns": [PATTERN],
         "priority": PRIORITY,
         "data_stream": {},
         "composed_of": [COMPONENT, "logs@custom"],
         "ignore_missing_component_templates": ["logs@custom"],
-        "template": {"settings": {"index": {"mapping": {"total_fields": {"ignore_dynamic_beyond_limit": True}}}}},
+        "template": {
+            "settings": {"index": {**(index or {}), "mapping": {"total_fields": {"ignore_dynamic_beyond_limit": True}}}}
+        },
         "_meta": {"managed_by": "tidegate"},
     }
     if lifecycle and retention:
         body["template"]["lifecycle"] = {"data_retention": f"{max(int(retention), 1)}s"}
+    if failure_store:
+        body["template"]["data_stream_options"] = {"failure_store": {"enabled": True}}
     return body
 
 

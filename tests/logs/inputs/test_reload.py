@@ -132,7 +132,7 @@ async def test_an_input_is_taken_away_in_an_outage(tmp_path: pathlib.Path) -> No
         down[0] = False
         await it.stored()
         await it.until(lambda: it.spool_files("http-in") == [])
-        assert it.metric("spool_bytes", input="http-in") == 0
+        await it.until(lambda: it.metric("spool_bytes", input="http-in") == 0)
         assert (it.verdict().lost, it.verdict().doubled_stored) == (0, 0)
         take(it, peers.http(dataset="back"))
         await it.address("http-in")

@@ -244,3 +244,16 @@ async def test_restart_with_a_backlog(tmp_path: pathlib.Path) -> None:
     it.report("killed with a backlog")
     await it.until(lambda: it.spool_files("http-in") == [])  # stored, and nothing is being written
     await it.stop()
+
+
+async def test_a_first_loss_is_an_increase_and_the_limit_is_told(tmp_path: pathlib.Path) -> None:
+    """Rules see a loss only when the series was there before it, at 0."""
+    it = Alone(tmp_path)
+    for name in ("dropped_lines_total", "dropped_bytes_total", "errors_total"):
+        assert it.registry.get_sample_value(f"tidegate_logs_spool_{name}", {"input": "x"}) == 0.0
+    for reason in ("full", "disk", "busy", "connections", "error"):
+        labels = {"input": "x", "reason": reason}
+        assert it.registry.get_sample_value("tidegate_logs_input_refused_total", labels) == 0.0
+    assert it.metric("spool_limit_bytes") == SMALL["max_bytes"]
+    it.spool.use(receiving.Spool(max_bytes=128 * 1024))
+    assert it.metric("spool_limit_bytes") == 128 * 1024

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tidegate.kit import telemetry
 
+_OURS = ("full", "disk", "busy", "connections", "error")
+"""Reasons of refusals that are this side's fault, as alerts are about them."""
+
 
 class Instruments:
     """`tidegate_logs_input_*` and `tidegate_logs_spool_*`; the label `input` is `<kind>-<name>`."""
@@ -36,6 +39,9 @@ class Instruments:
         self.spool_bytes = telemetry.Gauge(
             "tidegate_logs_spool_bytes", "Size of the spool on disk.", ["input"], registry=registry
         )
+        self.spool_limit = telemetry.Gauge(
+            "tidegate_logs_spool_limit_bytes", "Size that the spool may have on disk.", ["input"], registry=registry
+        )
         self.dropped_lines = telemetry.Counter(
             "tidegate_logs_spool_dropped_lines_total", "Records dropped to make room.", ["input"], registry=registry
         )
@@ -51,3 +57,10 @@ class Instruments:
             ["input"],
             registry=registry,
         )
+
+    def begin(self, name: str) -> None:
+        """Make the series of an input's losses, at 0: `increase` does not see a first loss that comes with its series."""
+        for reason in _OURS:
+            self.refused.labels(name, reason)
+        for counter in (self.restarts, self.dropped_lines, self.dropped_bytes, self.spool_errors):
+            counter.labels(name)

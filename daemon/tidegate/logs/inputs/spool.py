@@ -78,6 +78,7 @@ class Spool:
         self._writer: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         """Something was written or removed."""
+        metrics.begin(name)
         self.use(config)
 
     def use(self, config: receiving.Spool) -> None:
@@ -85,6 +86,7 @@ class Spool:
         self.largest = largest(config)
         """Most bytes that are taken at once."""
         self._config = config
+        self._metrics.spool_limit.labels(self.name).set(config.max_bytes)
         self._longest = min(config.max_bytes // SHARE, LARGEST_SEGMENT)
         self._changed.set()
 

@@ -354,20 +354,23 @@ async def test_keys_that_setup_makes_can_do_their_work_and_nothing_more(
     target = f"{keyed.url}/logs-keys-default"
     elasticsearch.call("POST", f"{target}/_doc?op_type=create&refresh=true", document, keyed.headers)
     elasticsearch.call("POST", f"{target}/_create/1?refresh=false", document, header["ship"])
-    elasticsearch.call("POST", f"{target}/_refresh", {}, keyed.headers)
+    elasticsearch.call("POST", f"{target}/_refresh", None, keyed.headers)
     found = elasticsearch.call("POST", f"{target}/_search", {}, header["read"])
     assert found["hits"]["total"]["value"] == 2  # type: ignore[index]
     for use, method, path in (
         ("ship", "POST", "logs-keys-default/_search"),
-        ("ship", "DELETE", "_data_stream/logs-keys-default"),
-        ("ship", "POST", "metrics-keys-default/_doc"),
-        ("ship", "PUT", "_index_template/x"),
-        ("read", "POST", "logs-keys-default/_doc"),
-        ("read", "DELETE", "_data_stream/logs-keys-default"),
-        ("read", "POST", "metrics-keys-default/_search"),
+        ("ship", "DELETE", "logs-keys-default"),
+        ("ship", "POST", "other/_doc"),
+        ("ship", "GET", "_cluster/health"),
+        ("read", "POST", "logs-keys-default/_create/2"),
+        ("read", "DELETE", "logs-keys-default"),
+        ("read", "POST", "other/_search"),
+        ("read", "GET", "_cluster/health"),
     ):
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            elasticsearch.call(method, f"{keyed.url}/{path}", document if path.endswith("_doc") else {}, header[use])
+            elasticsearch.call(
+                method, f"{keyed.url}/{path}", document if "/_doc" in path or "/_create" in path else None, header[use]
+            )
 
 
 async def test_failure_store(tmp_path: pathlib.Path, keyed: elasticsearch.Server) -> None:

@@ -15,7 +15,6 @@ def pipeline() -> dict[str, Any]:
     return {
         "description": "Notes when a line arrived.",
         "processors": [{"set": {"field": "event.ingested", "value": "{{{_ingest.timestamp}}}"}}],
-        "_meta": {"managed_by": "tidegate"},
     }
 
 

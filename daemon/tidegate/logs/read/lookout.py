@@ -15,6 +15,8 @@ from tidegate.model import ports, settings
 
 SCAN_SHARE = 20
 """Looking for files may take one part in so many of the time."""
+COARSE = 2.0
+"""Seconds by which a file's time of change may be behind the clock: kernels keep it by their ticks, some disks by two."""
 LONGEST_PAUSE = 60.0
 """A next look that is further away than this was set by a clock that jumped."""
 
@@ -93,7 +95,7 @@ class Lookout:
         """Follow files that were renamed before anybody looked, and copies of what we know, changed after `since`."""
         beside = await asyncio.to_thread(rotations.beside, list(paths), self.roster.knows())
         for path, rotated in beside:
-            if rotated.changed < since:
+            if rotated.changed < since - COARSE:
                 continue
             known = [entry for entry in self.roster.contents(path) if rotations.begins_like(rotated, entry)]
             before = next((entry for entry in known if rotations.continues(rotated, entry)), None)

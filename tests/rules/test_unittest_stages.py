@@ -71,3 +71,30 @@ def test_a_file_that_cannot_be_used_is_an_error_in_the_report(tmp_path: pathlib.
     assert (done.exit_code, suite.get("name"), suite.get("errors")) == (1, str(tmp_path / "t.yaml"), "1")
     (error,) = suite.iter("error")
     assert "confog" in str(error.get("message"))
+
+
+REDACTED = """
+rule_files: [r.yaml]
+tests:
+  - input_logs:
+      - at: 1m
+        every: 5s
+        repeat: 60
+        redact: [email]
+        redact_patterns: {ticket: 'T-[0-9]+'}
+        format: json
+        lines: ['{"level":"error","message":"no bank","who":"ann@example.org","ticket":"T-17"}']
+    promql_expr_test:
+      - expr: count by (who, ticket) (told_total)
+        eval_time: 3m
+        exp_samples: [{labels: '{who="[redacted:email]", ticket="[redacted:ticket]"}', value: 1}]
+"""
+
+
+def test_lines_are_redacted_before_anybody_sees_them(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "log_metrics: [{name: told_total, query: error, by: {who: who, ticket: ticket}}]\n"
+    )
+    (tmp_path / "t.yaml").write_text(REDACTED)
+    done = testing.CliRunner().invoke(ruletests.rules, [str(tmp_path / "t.yaml")])
+    assert (done.exit_code, done.output) == (0, "1 passed, 0 failed\n")

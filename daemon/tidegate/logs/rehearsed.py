@@ -11,6 +11,7 @@ from tidegate.logs.detect import detectors
 from tidegate.logs.ecs import encode, lines
 from tidegate.logs.formats import base, choice, times
 from tidegate.logs.kql import interpret, matcher
+from tidegate.logs.process import redact
 from tidegate.model import logs, ports, rules, settings
 
 SPACING = counters.INTERVAL
@@ -29,6 +30,7 @@ class Lines:
         self._detectors = detectors.LogDetectors(store, _Unscheduled(), _Clock(self), unheard, folder=None)
         self._detectors.set_detectors(ruleset.log_detectors)
         self._found: list[logs.LogLine] = []
+        self._redactors: list[tuple[settings.LogInput, redact.Redactor | None]] = []
 
     def take(self, raw: str, source: settings.LogInput, at: float) -> None:
         """A line is written at a time, not earlier than the last one."""
@@ -44,10 +46,21 @@ class Lines:
             chosen.settle(line, times.stamp(at))
         if wrapped and wrapped.time and not line.zoned:
             line.time = wrapped.time
-        document = orjson.loads(encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else ""))
+        body = encoder.body(_timed(line, at), 0, stream=wrapped.stream if wrapped else "")
+        if redactor := self._redactor(source):
+            (body,) = redactor.bodies([body])
+        document = orjson.loads(body)
         self._counters.observe_documents([document])
         self._detectors.observe_document(document)
         self._found.append(lines.line(document))
+
+    def _redactor(self, source: settings.LogInput) -> redact.Redactor | None:
+        """The one of a source: it remembers between lines that it is inside of a key."""
+        for known, found in self._redactors:
+            if known is source:
+                return found
+        self._redactors.append((source, redact.of(source)))
+        return self._redactors[-1][1]
 
     def until(self, at: float) -> None:
         """Store the rows of counts that are due before a time."""

@@ -13,7 +13,7 @@ import pydantic
 
 from tidegate.kit import matchers
 from tidegate.model import labels as labels_
-from tidegate.model import problems, series, settings
+from tidegate.model import problems, processing, series, settings
 from tidegate.rules import files
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|Inf|NaN|inf|nan)"
@@ -97,6 +97,10 @@ class InputLogs(files.Part):
     """As in `logs.inputs`."""
     path: str = "/var/log/test.log"
     """The file that they stand in: that of a container names its pod and namespace."""
+    redact: tuple[processing.Rule, ...] = ()
+    """As in `logs.inputs`."""
+    redact_patterns: dict[processing.RuleName, str] = {}
+    """As in `logs.inputs`."""
 
 
 class ExpectedNotification(files.Part):

@@ -61,8 +61,9 @@ class Written:
     """The log lines of a test, in order of time."""
 
     def __init__(self, test: unitfiles.Test, lines: Lines, start: float) -> None:
+        sources = [_source(one) for one in test.input_logs]
         given = [
-            (start + one.at + number * one.every, place, text, one)
+            (start + one.at + number * one.every, place, text, sources[place])
             for place, one in enumerate(test.input_logs)
             for number, text in enumerate(text for _ in range(one.repeat) for text in one.lines)
         ]
@@ -72,18 +73,23 @@ class Written:
     def until(self, at: float) -> None:
         """Write what is due by a time."""
         due = list(itertools.takewhile(lambda line: line[0] <= at, self._due))
-        for when, _, text, one in due:
-            source = settings.LogInput(
-                paths=(one.path,),
-                format=one.format,
-                service=one.service,
-                environment=one.environment,
-                version=one.version,
-                labels=one.labels,
-            )
+        for when, _, text, source in due:
             self._lines.take(text, source, when)
         del self._due[: len(due)]
         self._lines.finish(at)
+
+
+def _source(one: unitfiles.InputLogs) -> settings.LogInput:
+    return settings.LogInput(
+        paths=(one.path,),
+        format=one.format,
+        service=one.service,
+        environment=one.environment,
+        version=one.version,
+        labels=one.labels,
+        redact=one.redact,
+        redact_patterns=one.redact_patterns,
+    )
 
 
 class Looks:

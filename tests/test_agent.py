@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -85,3 +87,18 @@ async def test_values_come_from_redacted_lines(tmp_path: pathlib.Path) -> None:
     (tmp_path / "app.log").write_text('{"message":"cannot mail to ann@example.com"}\n')
     (series,) = await seen(path, "cannot mail to [redacted:email]")
     assert "ann@" not in series
+
+
+def test_an_agent_loads_nothing_that_only_a_server_needs() -> None:
+    """A node has many programs to feed: numpy alone is a fifth of what an agent would weigh."""
+    program = "import sys, tidegate.cli.agent; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    server = (
+        "tidegate.app",
+        "tidegate.plan",
+        "tidegate.metrics",
+        "tidegate.alerts",
+        "tidegate.gate",
+        "tidegate.notify",
+    )
+    assert [name for name in ("numpy", "sqlalchemy", "jinja2", "gotpl", *server) if name in loaded] == []

@@ -305,17 +305,20 @@ class Source:
 
     def _shaped(self, lines: list[bytes], start: int, known: shapes.Shapes) -> None:
         """Lines of which most are like lines before: the same documents, sooner."""
-        body, take, chunk = known.body, self._line, self._chunk
+        body, ids, bodies, took = known.taker(), self._chunk.ids, self._chunk.bodies, 0
         longest, prefix = min(self._longest, shapes.LONGEST), self.file_id
+        pending, parts = self._pending, self._parts
         for raw in lines:
-            end = start + len(raw) + 1
-            if self._pending or self._parts or len(raw) > longest or (made := body(raw, start)) is None:
-                take(raw, start, end, False)  # noqa: FBT003 - not cut
+            size = len(raw)
+            if pending or parts or size > longest or (made := body(raw, start)) is None:
+                self._line(raw, start, start + size + 1, False)  # noqa: FBT003 - not cut
                 known.missed(raw)
             else:
-                chunk.ids.append(f"{prefix}{start:010x}")
-                chunk.bodies.append(made)
-            start = end
+                ids.append(f"{prefix}{start:010x}")
+                bodies.append(made)
+                took += 1
+            start += size + 1
+        known.took(took)
 
     def _sampled(self, raw: bytes) -> bytes | None:
         """The document of a line that is in no file, by the long way; None when there is more to tell of it."""
